@@ -1,0 +1,74 @@
+"""Compiled functions: the only module that knows numba's switches.
+
+With ``NUMBA_DISABLE_JIT=1`` every kernel is the plain Python that stands in the source: for tests, debuggers and coverage.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+I = np.int64  # noqa: E741  the one integer of the engine; one letter, because kernels are read more often than this line
+PLAIN = bool(numba.config.DISABLE_JIT)
+# `_nrt=False` forbids allocation and the reference counting that made the same code six times slower;
+# `boundscheck` is a net below our own checks: without it a wrong write killed the process.
+SWITCHES: dict[str, bool] = {"nogil": True, "boundscheck": True, "_nrt": False, "forceinline": True}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _folder() -> str | None:
+    """Return this user's own cache folder for exactly these sources and switches; None where nothing can be written.
+
+    numba's own key does not see an edited callee in another module, nor these switches: hence the salt.
+    """
+    key = hashlib.sha256(
+        repr((SWITCHES, numba.__version__, numba.config.OPT, numba.config.DEBUGINFO_DEFAULT)).encode()
+    )
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        key.update(path.read_bytes())
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = cache_root() / key.hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        tempfile.TemporaryFile(dir=folder).close()
+        return str(folder)
+    return None
+
+
+def cache_root() -> Path:
+    """Return the folder that holds one cache folder for each version of the sources."""
+    return Path(os.environ.get("NUMBA_CACHE_DIR") or Path.home() / ".cache" / "hvlab")
+
+
+FOLDER = None if PLAIN else _folder()
+
+
+def kernel(function: F) -> F:
+    """Compile a function of records, arrays and numbers, with the engine's switches and its own cache folder."""
+    saved, numba.config.CACHE_DIR = numba.config.CACHE_DIR, FOLDER or ""
+    try:
+        compiled: F = numba.njit(cache=FOLDER is not None, **SWITCHES)(function)
+    finally:
+        numba.config.CACHE_DIR = saved  # the user's own numba code keeps its own folder
+    return compiled
+
+
+# What numba lacks, with a plain twin, since an intrinsic cannot be called from plain Python.
+@intrinsic
+def _ctlz(context: Any, word: Any) -> Any:
+    return types.int64(types.int64), lambda ctx, builder, sig, args: builder.ctlz(args[0], cgutils.false_bit)
+
+
+def _plain_leading_zeros(word: Any) -> Any:
+    return I(64 - (int(word) & 2**64 - 1).bit_length())
+
+
+leading_zeros = _plain_leading_zeros if PLAIN else _ctlz
