@@ -29,7 +29,7 @@ def show_value(kind: str, value: int, enums: Enums | None = None) -> str:
     """One value as text: the words of the story's own enumerations first, then those of the trace."""
     family, _, name = kind.partition(":")
     if family == "enum" and enums is not None and name in enums:
-        return enums[name].get(str(value), str(value))
+        return enums[name].get(str(value), f"{value:#x}")
     if family == "word":
         return say("hex", value)
     return say(kind, value)

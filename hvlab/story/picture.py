@@ -182,7 +182,9 @@ def check_picture(picture: Mapping[str, Any], kinds: Mapping[str, str], words: M
 
 def _check_element(where: str, element: Element) -> None:
     if len(element) != 5 or element[0] not in TAGS:
-        raise ValueError(f"{where}: an element is [tag, id, class, attributes, content] with a tag of {TAGS}: {element!r}")
+        raise ValueError(
+            f"{where}: an element is [tag, id, class, attributes, content] with a tag of {TAGS}: {element!r}"
+        )
     wrong = set(element[3]) - set(ATTRIBUTES)
     if wrong:
         raise ValueError(f"{where}: {element[0]} {element[1]!r} has {sorted(wrong)}; a layer holds geometry only")

@@ -1,0 +1,1 @@
+"""STORIES. A trace through a lens: frames, captions, pictures as data, predictions. Nothing here draws."""
