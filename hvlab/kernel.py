@@ -6,7 +6,10 @@ With ``NUMBA_DISABLE_JIT=1`` every kernel is the plain Python that stands in the
 import contextlib
 import hashlib
 import os
+import re
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +25,7 @@ PLAIN = bool(numba.config.DISABLE_JIT)
 # `boundscheck` is a net below our own checks: without it a wrong write killed the process.
 SWITCHES: dict[str, bool] = {"nogil": True, "boundscheck": True, "_nrt": False, "forceinline": True}
 
+OURS = re.compile("[0-9a-f]{16}")  # the name of a cache folder
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -49,6 +53,23 @@ def cache_root() -> Path:
 
 
 FOLDER = None if PLAIN else _folder()
+
+
+def sweep(days: float = 7.0) -> list[str]:
+    """Delete the cache folders of other sources that nobody warmed for some days, and return their names.
+
+    Only folders that bear one of our names go: an environment of hvlab may live beside them.
+    """
+    if FOLDER is None:
+        return []
+    os.utime(FOLDER)  # in use
+    gone = []
+    for folder in Path(FOLDER).parent.iterdir():
+        old = OURS.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
+        if old and time.time() - folder.stat().st_mtime > days * 86400:
+            shutil.rmtree(folder, ignore_errors=True)
+            gone.append(folder.name)
+    return sorted(gone)
 
 
 def kernel(function: F) -> F:

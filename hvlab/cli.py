@@ -1,0 +1,204 @@
+"""The ``hvlab`` command. Each command imports what it needs when it runs, so that asking for help costs nothing."""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import hvlab
+from hvlab.errors import HvlabError
+
+Command = Callable[[argparse.Namespace], int]
+LIBRARIES = ("numba", "numpy", "matplotlib", "networkx", "ipywidgets", "anywidget", "jupyterlab")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; what goes wrong on purpose is one line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    parser = commands()
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and chosen.run is not lab:
+        parser.error(f"unknown: {' '.join(rest)}")
+    chosen.rest = rest
+    run: Command = chosen.run
+    try:
+        return run(chosen)
+    except HvlabError as error:
+        problem = str(error)
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        problem = f"{error.filename or 'a file'}: {error.strerror or error}"
+    print(f"hvlab: {problem}", file=sys.stderr)
+    return 1
+
+
+def commands() -> argparse.ArgumentParser:
+    """Return the parser; each command carries its function."""
+    parser = argparse.ArgumentParser(prog="hvlab", description="A Jupyter lab about Hyper-V.")
+    parser.add_argument("--version", action="version", version=f"hvlab {hvlab.__version__}")
+    some = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command, says: str) -> argparse.ArgumentParser:
+        one = some.add_parser(name, help=says, description=says, allow_abbrev=False)
+        one.set_defaults(run=run)
+        return one
+
+    add("lab", lab, "open JupyterLab on the first lesson; further arguments go to JupyterLab")
+    add("warm", warm, "compile the engine into this user's cache, so that the first picture comes at once")
+    add("doctor", doctor, "say what is installed and what can be written; changes nothing")
+    one = add("open", open_file, "say in plain words what a file is and holds")
+    one.add_argument("path", metavar="PATH")
+    one.add_argument("--html", metavar="OUT", help="write it as a page with pictures instead")
+    one = add("verify", verify, "replay files that have an oracle through the engine, and count")
+    one.add_argument("paths", metavar="PATH", nargs="+")
+    one = add("html", html, "write a lesson as one page that needs neither a kernel nor a network")
+    one.add_argument("notebook", metavar="NOTEBOOK")
+    one.add_argument("--out", metavar="OUT", help="where; else beside the notebook")
+    one = add("refresh", refresh, "run the lessons and renew what they store")
+    one.add_argument("paths", metavar="NOTEBOOK", nargs="*", help="else all lessons of this checkout")
+    one = add("notebooks", notebooks, "copy the lessons into a folder; a changed file is never overwritten")
+    one.add_argument("folder", metavar="DIR")
+    return parser
+
+
+def lab(chosen: argparse.Namespace) -> int:
+    """Warm the engine in a process of its own, so that the server stays small, then become the server."""
+    from hvlab.notebooks import start_page
+
+    try:
+        from jupyterlab.labapp import LabApp
+    except ImportError as error:
+        raise HvlabError(f"JupyterLab is not here ({error.name} is missing): pip install 'hvlab[lab]'") from error
+    root, page = start_page(Path.cwd())
+    if subprocess.call([sys.executable, "-m", "hvlab", "warm"]):
+        raise HvlabError("the engine does not start; hvlab doctor says more")
+    words = [f"--ServerApp.root_dir={root}", f"--LabApp.default_url=/lab/tree/{page}" if page else "", *chosen.rest]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        words.insert(0, "--allow-root")  # a container; the server still listens on this machine only
+    LabApp.launch_instance([word for word in words if word])
+    return 0
+
+
+def warm(chosen: argparse.Namespace) -> int:
+    """Call each compiled entry point once, and clear caches that nobody uses any more."""
+    print("hvlab: warming the engine (some 10 s the first time, then at once)", flush=True)
+    from hvlab import kernel, machine
+
+    seconds = machine.warm()
+    kernel.sweep()
+    print(f"hvlab: engine warm, wall {seconds:.1f} s, cache {kernel.FOLDER or 'nowhere: nothing can be written'}")
+    return 0
+
+
+def doctor(chosen: argparse.Namespace) -> int:
+    """Say what a question about a broken installation needs to know."""
+    rows = [
+        ("hvlab", f"{hvlab.__version__} in {Path(hvlab.__file__).parent}"),
+        ("Python", f"{platform.python_version()} ({platform.python_implementation()}), {sys.executable}"),
+        ("platform", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} processors"),
+        ("environment", f"{sys.prefix} ({_kind_of_environment()})"),
+        *((name, _version(name)) for name in LIBRARIES),
+        *((f"{name} folder", f"{folder} ({_writable(folder)})") for name, folder in _folders()),
+        *_compiler(),
+    ]
+    for name, value in rows:
+        print(f"{name:<16} {value}")
+    return 0
+
+
+def open_file(chosen: argparse.Namespace) -> int:
+    """Describe a file, as text or as a page."""
+    if chosen.html is None:
+        from hvlab.capture import describe
+
+        print(describe.describe(Path(chosen.path)))
+        return 0
+    from hvlab.view import report
+
+    return _write(Path(chosen.html), report.html(Path(chosen.path)))
+
+
+def verify(chosen: argparse.Namespace) -> int:
+    """Replay everything that has an oracle."""
+    from hvlab import verify as replay
+
+    return replay.main([Path(path) for path in chosen.paths])
+
+
+def html(chosen: argparse.Namespace) -> int:
+    """Write one lesson as a page."""
+    from hvlab.view import page
+
+    notebook = Path(chosen.notebook)
+    return _write(Path(chosen.out) if chosen.out else notebook.with_suffix(".html"), page.notebook_html(notebook))
+
+
+def refresh(chosen: argparse.Namespace) -> int:
+    """Renew what the lessons store."""
+    from hvlab import notebooks as lessons
+
+    for path in [Path(path) for path in chosen.paths] or lessons.shipped():
+        print(lessons.refresh(path), flush=True)
+    return 0
+
+
+def notebooks(chosen: argparse.Namespace) -> int:
+    """Copy the lessons for students."""
+    from hvlab import notebooks as lessons
+
+    for name, done in lessons.copy(Path(chosen.folder)):
+        print(f"{name}: {done}")
+    return 0
+
+
+def _write(out: Path, text: str) -> int:
+    out.write_text(text, encoding="utf-8", newline="\n")
+    print(f"{out}: {len(text.encode()) / 1024:.0f} KiB")
+    return 0
+
+
+def _kind_of_environment() -> str:
+    if os.environ.get("CONDA_PREFIX") == sys.prefix:
+        return "conda"
+    return "of its own" if sys.prefix != sys.base_prefix else "the system's Python"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _folders() -> list[tuple[str, Path]]:
+    home = Path(os.path.expanduser("~"))
+    return [("current", Path.cwd()), ("home", home), ("temporary", Path(tempfile.gettempdir()))]
+
+
+def _writable(folder: Path) -> str:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return "can be written"
+    except OSError as error:
+        return f"cannot be written: {error.strerror}"
+
+
+def _compiler() -> list[tuple[str, str]]:
+    try:
+        import llvmlite.binding as llvm
+        import numba
+
+        from hvlab import kernel
+    except ImportError as error:
+        return [("compiler", f"does not load: {error}")]
+    processor = numba.config.CPU_NAME or llvm.get_host_cpu_name()
+    mode = "off: every kernel is plain Python" if kernel.PLAIN else f"on, for {processor}"
+    return [("compiler", mode), ("cache folder", kernel.FOLDER or "none")]
