@@ -126,9 +126,10 @@ def l1_fill(t, size, tag, entry):
     """Keep a translation in the L1 TLB; return 1 if another one had to leave, -1 if the cache is switched off."""
     if t["l1_ways"] == 0:
         return I(-1)
-    s = tag & t["l1_sets"] - 1
-    w = oldest(t["l1"]["used"][size, s], t["l1_ways"])
-    evicted = I(t["l1"]["tag"][size, s, w] != 0)
+    w, s = l1_lookup(t, size, tag & PAGE_NUMBERS, tag & ~PAGE_NUMBERS, tag & ~PAGE_NUMBERS)
+    if w < 0:
+        w = oldest(t["l1"]["used"][size, s], t["l1_ways"])
+    evicted = I(t["l1"]["tag"][size, s, w] != 0 and t["l1"]["tag"][size, s, w] != tag)
     t["l1"]["tag"][size, s, w] = tag
     t["l1"]["entry"][size, s, w] = entry
     t["l1"]["used"][size, s, w] = t["tick"]
@@ -140,9 +141,11 @@ def l2_fill(t, tag, entry):
     """Keep a translation in the L2 TLB; return 1 if another one had to leave, -1 if the cache is switched off."""
     if t["l2_ways"] == 0:
         return I(-1)
-    s = tag & t["l2_sets"] - 1
-    w = oldest(t["l2"]["used"][s], t["l2_ways"])
-    evicted = I(t["l2"]["tag"][s, w] != 0)
+    size = entry >> SIZE_SHIFT & 3
+    w, s = l2_lookup(t, size, tag & PAGE_NUMBERS, tag & ~PAGE_NUMBERS, tag & ~PAGE_NUMBERS)
+    if w < 0:
+        w = oldest(t["l2"]["used"][s], t["l2_ways"])
+    evicted = I(t["l2"]["tag"][s, w] != 0 and t["l2"]["tag"][s, w] != tag)
     t["l2"]["tag"][s, w] = tag
     t["l2"]["entry"][s, w] = entry
     t["l2"]["used"][s, w] = t["tick"]

@@ -64,7 +64,7 @@ def second_level_entry_read(guest_level, level, index, spa, entry, gpa):
 
 @event(
     box=PROCESSOR,
-    says="Guest level {level}: entry {index} at GPA {gpa:gpa}, SPA {spa:spa}, is {entry:hex}.",
+    says="Guest level {level}: entry {index} at SPA {spa:spa} is {entry:hex}.",
     rule=SDM_WALK,
 )
 def table_entry_read(level, index, gpa, spa, entry):
