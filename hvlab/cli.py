@@ -117,9 +117,9 @@ def doctor(chosen: argparse.Namespace) -> int:
 def open_file(chosen: argparse.Namespace) -> int:
     """Describe a file, as text or as a page."""
     if chosen.html is None:
-        from hvlab.capture import describe
+        from hvlab.capture.describe import describe
 
-        print(describe.describe(Path(chosen.path)))
+        print(describe(Path(chosen.path)))
         return 0
     from hvlab.view import report
 

@@ -140,7 +140,7 @@ def _text(value: Any) -> Any:
 def read(path: Path) -> Json:
     """Read a notebook of format 4.5; anything else is a `BadFile`."""
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook: Json = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadFile(path, "the file", error.strerror or error, "a notebook") from error
     except ValueError as error:
