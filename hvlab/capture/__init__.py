@@ -1,6 +1,18 @@
 """The real world in: page tables, nested tables, address traces and vector files, behind one import gate."""
 
-from hvlab.capture.accesses import FETCH, LETTERS, LOAD, MODIFY, STORE, AddressTrace
+from hvlab.capture.accesses import (
+    FETCH,
+    LETTERS,
+    LOAD,
+    MODIFY,
+    STORE,
+    AddressTrace,
+    address_trace,
+    lackey_trace,
+)
+from hvlab.capture.kinds import KINDS, Kind, recognise
+from hvlab.capture.load import Capture, load
+from hvlab.capture.samples import sample, samples
 from hvlab.capture.tables import (
     NOWHERE,
     Control,
@@ -12,18 +24,24 @@ from hvlab.capture.tables import (
     Registers,
     Rights,
     Slot,
+    nested_tables,
+    page_tables,
 )
+from hvlab.capture.vectors import Vectors, load_vectors
 
 __all__ = [
     "FETCH",
+    "KINDS",
     "LETTERS",
     "LOAD",
     "MODIFY",
     "NOWHERE",
     "STORE",
     "AddressTrace",
+    "Capture",
     "Control",
     "Cpu",
+    "Kind",
     "Leaves",
     "NestedTables",
     "PageTables",
@@ -31,4 +49,14 @@ __all__ = [
     "Registers",
     "Rights",
     "Slot",
+    "Vectors",
+    "address_trace",
+    "lackey_trace",
+    "load",
+    "load_vectors",
+    "nested_tables",
+    "page_tables",
+    "recognise",
+    "sample",
+    "samples",
 ]

@@ -1,0 +1,180 @@
+"""What a file is, told from its bytes and never from its name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hvlab.capture.gate import JSON_CAP, content, directory, head, json_value
+from hvlab.capture.tables import NESTED_RULES, PAGE_TABLE_RULES
+from hvlab.errors import BadFile, plain
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file: its short name, what it is in words, and the capability that it waits for ("" when it is here).
+
+    `oracle` tells whether such a file comes with answers of its own to compare with.
+    """
+
+    name: str
+    phrase: str
+    waits_for: str = ""
+    oracle: bool = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether hvlab can load it today."""
+        return not self.waits_for
+
+    def says(self) -> str:
+        """One sentence: what it is, and what it waits for."""
+        return f"{self.phrase}: {self.waits_for}" if self.waits_for else self.phrase
+
+
+def _comes(capability: str) -> str:
+    return f"comes with the {capability} capability"
+
+
+NOTHING: Final = "to read, with nothing to compare"
+
+KINDS: Final = {
+    kind.name: kind
+    for kind in (
+        Kind("page-tables", "a snapshot of a guest's page tables", oracle=True),
+        Kind("nested-tables", "a snapshot of nested page tables (a second level)", oracle=True),
+        Kind("address-trace", "an address trace"),
+        Kind("lackey", "an address trace in the text form of valgrind lackey"),
+        Kind("x86_page_access", "vectors of x86-64 page access rights", oracle=True),
+        Kind("x86_pkeys", "vectors of x86-64 protection keys", oracle=True),
+        Kind("ept_permissions", "vectors of EPT permissions", oracle=True),
+        Kind("apic_priority", "vectors of APIC priorities", _comes("interrupt"), True),
+        Kind("apic_sequences", "vectors of APIC sequences", _comes("interrupt"), True),
+        Kind("synic_slots", "vectors of SynIC message slots", _comes("SynIC"), True),
+        Kind("vmbus_ring_hostile", "vectors of hostile VMBus ring packets", _comes("VMBus"), True),
+        Kind("vmbus_gpa_range", "vectors of VMBus GPA ranges", _comes("VMBus"), True),
+        Kind("vtd_dma", "vectors of VT-d DMA translation", _comes("IOMMU"), True),
+        Kind("vtd_ir", "vectors of VT-d interrupt remapping", _comes("IOMMU"), True),
+        Kind("page_ownership", "vectors of a page-ownership model", _comes("page sharing and DMA ownership"), True),
+        Kind("golden-ring", "operations on one VMBus ring with the bytes after each", _comes("VMBus"), True),
+        Kind("golden-control", "VMBus channel messages as bytes", _comes("VMBus"), True),
+        Kind("golden-device", "device and SynIC messages as bytes", _comes("SynIC and device"), True),
+        Kind("iommu", "a snapshot of an IOMMU (Intel VT-d)", _comes("IOMMU"), True),
+        Kind("vmbus-facts", "facts taken from a log of a Hyper-V guest", _comes("VMBus"), True),
+        Kind("dmesg", "a kernel log of a Hyper-V guest", _comes("VMBus")),
+        Kind("lsvmbus", "a listing of VMBus devices by lsvmbus", _comes("VMBus")),
+        Kind("ftrace", "an ftrace recording of VMBus events", _comes("VMBus")),
+        Kind("kvm-trace", "a KVM trace of Hyper-V hypercalls and SynIC", _comes("SynIC")),
+        Kind("host-trace", "a trace of the host's end of VMBus", _comes("VMBus")),
+        Kind("sysfs", "the VMBus devices in a guest's sysfs", _comes("VMBus")),
+        Kind("cpu-flags", "the Hyper-V switches of an emulator's processor", _comes("VMBus")),
+        Kind("vhd-fixed", "a fixed VHD disk image", _comes("storage")),
+        Kind("vhd-dynamic", "a dynamic VHD disk image", _comes("storage")),
+        Kind("vhdx", "a VHDX disk image", _comes("storage")),
+        Kind("raw-disk", "a raw disk image with a boot sector", _comes("storage")),
+        Kind("facts", "reference facts", NOTHING),
+        Kind("notes", "a Markdown text", NOTHING),
+    )
+}
+IOMMU_MEMBERS: Final = {
+    *("table_gpa", "table_kind", "table_data", "regs_json", "contexts", "irte_index", "irte", "irte_count"),
+    *("xlate", "xlate_last", "ir_msi", "ir_irte_get", "ir_remap", "interrupts", "meta_json"),
+}
+TRACE_MEMBERS: Final = {"kind", "size", "delta_planes", "meta_json"}
+LAYOUTS: Final[tuple[tuple[str, set[str]], ...]] = (
+    ("address-trace", TRACE_MEMBERS),
+    ("iommu", IOMMU_MEMBERS),
+    ("nested-tables", set(NESTED_RULES)),
+    ("page-tables", set(PAGE_TABLE_RULES)),
+)
+MARKS: Final = {
+    "address-trace": "delta_planes",
+    "iommu": "table_kind",
+    "nested-tables": "ncr3",
+    "page-tables": "table_gpa",
+}
+TEXTS: Final = tuple(
+    (name, re.compile(pattern, re.MULTILINE))
+    for name, pattern in (
+        ("lackey", rb"\A(?:(?:==|--)[^\n]{0,4096}\n|\r?\n)*(?:I  | [LSM] )[0-9a-fA-F]{1,16},\d{1,4}\r?$"),
+        ("lsvmbus", rb"^VMBUS ID {1,2}\d+: "),
+        ("kvm-trace", rb"^ *\S{1,80} +\[\d{3}\] \S{2,8} +\d+\.\d+: kvm_hv_"),
+        ("ftrace", rb"\A# tracer: |^ *\S{1,80}-\d+ +\[\d{3}\] \S{2,8} +\d+\.\d+: (?:vmbus_|vm[rt]x|hv_)"),
+        ("host-trace", rb"^\d+@\d+\.\d+:(?:vmbus|hv)_\w+ "),
+        ("sysfs", rb"^/sys/bus/(?:vmbus|acpi/devices/VMBUS)"),
+        ("dmesg", rb"^(?:\[ *\d+\.\d{6}\]|.{0,80} kernel: ).{0,160}(?:hv_[a-z]+|[Hh]yper-?[Vv])\b"),
+        ("cpu-flags", rb"\A[\w=-]{1,80}(?:,[\w=-]{1,80})*,hv-\w[\w,=-]*\s*\Z"),
+        ("notes", rb"\A# \S"),
+    )
+)
+
+
+def recognise(path: str | os.PathLike[str]) -> Kind:
+    """Which kind of file this is, gzipped or not; a file of no known kind is a `BadFile` that lists the known ones."""
+    file, start = str(path), head(path)
+    if not start:
+        raise BadFile(file, "the file", "0 bytes", f"one of: {_known()}")
+    if start.startswith(b"PK\x03\x04") or start.startswith(b"PK\x05\x06"):
+        return KINDS[_archive(file, content(path))]
+    if start.startswith(b"vhdxfile"):
+        return KINDS["vhdx"]
+    if start.startswith(b"conectix"):
+        return KINDS["vhd-dynamic"]
+    if re.match(rb"\s*(?:\{|\[(?! *\d+\.\d{6}\]))", start):
+        return KINDS[_json(file, content(path))]
+    if b"\0" not in start:
+        for name, shape in TEXTS:
+            if shape.search(start):
+                return KINDS[name]
+    elif start[510:512] == b"\x55\xaa" or b"conectix" in start:
+        return KINDS["vhd-fixed" if content(path)[-512:-504] == b"conectix" else "raw-disk"]
+    raise BadFile(file, "the file", f"bytes that begin {start[:16]!r}", f"one of: {_known()}")
+
+
+def _archive(file: str, data: bytes) -> str:
+    """The kind of an npz file, by its members: each kind has one that no other has."""
+    names = set(directory(file, data))
+    for name, _ in LAYOUTS:
+        if MARKS[name] in names:
+            return name
+    closest = max(LAYOUTS, key=lambda layout: len(layout[1] & names))
+    raise BadFile(file, "zip directory", f"members {_some(names)}", f"members such as {_some(closest[1])}")
+
+
+def _json(file: str, data: bytes) -> str:
+    if len(data) > JSON_CAP:
+        raise BadFile(file, "the JSON text", f"{len(data):,} bytes", f"at most {JSON_CAP:,} bytes")
+    value: Any = json_value(file, data)
+    if isinstance(value, dict):
+        meta = value.get("meta")
+        if isinstance(meta, dict) and isinstance(meta.get("name"), str):
+            if meta["name"] in KINDS:
+                return str(meta["name"])
+            raise BadFile(file, "meta.name", plain(meta["name"], 60), f"vectors named {_vector_names()}")
+        if {"ops", "data_bytes", "initial"} <= value.keys():
+            return "golden-ring"
+        if isinstance(rows := value.get("vectors"), list) and rows and isinstance(rows[0], dict):
+            return "golden-control" if "message" in rows[0] else "golden-device"
+        if {"topic", "provenance"} <= value.keys():
+            return "facts"
+        if {"source", "kind", "facts"} <= value.keys():
+            return "vmbus-facts"
+    found = f"fields {_some(value)}" if isinstance(value, dict) else f"a {type(value).__name__}"
+    raise BadFile(file, "the JSON text", found, f"one of: {_known()}")
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = sorted(plain(name, 30) for name in names)
+    return ", ".join(listed[:6]) + (", …" if len(listed) > 6 else "") if listed else "none"
+
+
+def _vector_names() -> str:
+    return ", ".join(kind.name for kind in KINDS.values() if "_" in kind.name)
+
+
+def _known() -> str:
+    ready = [kind.phrase for kind in KINDS.values() if kind.ready]
+    return "; ".join(ready) + "; or one of a later capability"

@@ -1,0 +1,32 @@
+"""Load any file that hvlab can load, whatever its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from hvlab.capture.accesses import AddressTrace, address_trace, lackey_trace
+from hvlab.capture.kinds import KINDS, recognise
+from hvlab.capture.tables import NestedTables, PageTables, nested_tables, page_tables
+from hvlab.capture.vectors import Vectors, load_vectors
+from hvlab.errors import BadRequest
+
+Capture = PageTables | NestedTables | AddressTrace | Vectors
+
+LOADERS: Final[dict[str, Callable[[str | os.PathLike[str]], Any]]] = {
+    "page-tables": page_tables,
+    "nested-tables": nested_tables,
+    "address-trace": address_trace,
+    "lackey": lackey_trace,
+}
+
+
+def load(path: str | os.PathLike[str]) -> Capture:
+    """The capture in a file. A file of a capability still to come is a `BadRequest` that names it."""
+    kind = recognise(path)
+    if not kind.ready:
+        ready = "; ".join(known.phrase for known in KINDS.values() if known.ready)
+        raise BadRequest(f"{path} cannot be loaded yet", kind.says(), f"one of: {ready}")
+    capture: Capture = LOADERS.get(kind.name, load_vectors)(path)
+    return capture
