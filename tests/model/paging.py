@@ -126,8 +126,11 @@ class Stop(Exception):
 
 
 def translate(memory: Memory | dict[int, list[int]], cpu: Cpu, second: SecondLevel, gva: int, access: int) -> Outcome:
-    """Make one access to a guest-virtual address and tell how it ends; A and D flags change in `memory`."""
-    walk = Walk(memory if hasattr(memory, "read64") else Memory(memory), cpu, second, gva, access)
+    """Make one access to a guest-virtual address and tell how it ends; A and D flags change in `memory`.
+
+    Instead of a Memory, a dict of pages does, or anything with `has`, `read64` and `write64`.
+    """
+    walk = Walk(Memory(memory) if isinstance(memory, dict) else memory, cpu, second, gva, access)
     try:
         outcome = walk.run()
     except Stop as stop:

@@ -11,6 +11,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from model.memory import Memory
 from model.paging import (
     ACCESSED,
@@ -47,10 +49,12 @@ class World:
     second: SecondLevel
     accesses: list[tuple[int, int]] = field(default_factory=list)
 
-    def words(self) -> list[int]:
-        """Return the whole memory, word by word, unsigned."""
-        empty = [0] * 512
-        return [word for page in range(self.memory.size) for word in self.memory.pages.get(page, empty)]
+    def words(self) -> np.ndarray:
+        """Return a copy of the whole memory as signed words, one after the other, as the engine keeps it."""
+        words = np.zeros((self.memory.size, 512), np.uint64)
+        for spn, page in self.memory.pages.items():
+            words[spn] = page
+        return words.ravel().view(np.int64)
 
 
 @dataclass
@@ -105,7 +109,8 @@ class GuestMemory:
         self.free = [spn << 12 for spn in range(1, size) if spn >> 9 not in chunks]
         rng.shuffle(self.free)
         self.top = min(phys_bits, shift_of(second.levels + 1))
-        self.nested = None if second.kind == "none" else Tables(second.levels, self.place_nested)
+        self.is_nested = second.kind != "none"
+        self.nested = Tables(second.levels, self.place_nested if self.is_nested else lambda: (0, 0))
         self.large: list[tuple[int, int]] = []  # (gpa, spa) of whole 2 MiB pieces
         self.huge: list[int] = []  # GPAs of 1 GiB pages at SPA 0
         self.pages: list[int] = []  # GPAs of pages given out
@@ -119,7 +124,7 @@ class GuestMemory:
         given = None
         while given is None:
             make = self.rng.choice([self.small_page, self.small_page, self.large_page, self.huge_page])
-            given = self.place_nested() if self.nested is None else make()
+            given = make() if self.is_nested else self.place_nested()
         self.pages.append(given[1])
         return given
 
@@ -295,7 +300,7 @@ def make_world(seed: int, pages: int = 4096, accesses: int = 16) -> World:
     ink = Ink(rng, rng.choice([0.0, 0.005, 0.02, 0.06]))
     cpu.cr3 |= tables.root.address
     write_guest(ink, memory, tables, cpu)
-    if guest.nested is not None:
+    if guest.is_nested:
         second.root = guest.nested.root.address
         write_nested(ink, memory, guest.nested, second, {table.spa for table in tables.all()})
     return World(seed, memory, cpu, second, draw_accesses(rng, mapped, cpu.levels, accesses))
