@@ -55,7 +55,9 @@ OUTCOMES = {
 }
 DETAIL = I(8)  # a fault is its kind, and from this bit on its error code or exit qualification
 
-WORST_STEP = 192  # the most rows that one access can append: 35 entries, each read, marked and cached, and the frame around
+WORST_STEP = (
+    192  # the most rows that one access can append: 35 entries, each read, marked and cached, and the frame around
+)
 
 P, W, U = I(PageTableEntry.present.mask), I(PageTableEntry.writable.mask), I(PageTableEntry.user.mask)
 A, D = I(PageTableEntry.accessed.mask), I(PageTableEntry.dirty.mask)
@@ -74,6 +76,7 @@ VP = [
     *[(name, I) for name in ("cr0", "cr2", "cr3", "cr4", "efer", "rflags", "pkru")],
     ("lp", I),
     ("vpid", I),
+    ("phys_bits", I),  # width of a GPA, as this VP's CPUID tells
     *nested.VP,
     # what `prepare` derives from the registers, for one run
     ("levels", I),
@@ -145,9 +148,9 @@ def granted(p, entry, access):
 
 
 @kernel
-def reserved_bits(m, p, level, leaf):
+def reserved_bits(p, level, leaf):
     """Return the bits that must be 0 in a guest entry of this level. Source: SDM vol. 3A, tables 4-15 to 4-20."""
-    bits = FRAME & ~((I(1) << m["phys_bits"]) - 1)
+    bits = FRAME & ~((I(1) << p["phys_bits"]) - 1)
     if p["efer"] & NXE == 0:
         bits |= NX
     if level >= 4:
@@ -240,7 +243,8 @@ def leaf_fault(m, p, trace, vp, cause, gva, access, rights, level):
 def mark(m, p, mem, trace, vp, cause, at, gpa, spa, entry, new, level, second, size, gva):
     """Write A and D into a guest entry: (fault, cause). The second level must allow this write, too."""
     if second & MAY_WRITE == 0:
-        fault = nested.violation(m, p, trace, vp, cause, gpa, WRITE, second, level, size + 1, gva)
+        why = nested.FORBIDDEN
+        fault = nested.second_level_fault(m, p, trace, vp, cause, gpa, WRITE, why, second, level, size + 1, gva)
         return fault, cause
     mem[at] = new
     m["now"] += m["cost"]["memory_write"]
@@ -282,7 +286,8 @@ def walk(m, p, t, mem, trace, vp, cause, gva, access):
                 return fault, spa
             if level == 0:
                 break
-            if quiet == 0 and level < p["levels"]:
+            # a table that A and D could not be written to is walked anew: its GPA is needed for the exit
+            if quiet == 0 and level < p["levels"] and second & MAY_WRITE != 0:
                 structure_fill(t, p, gva, level, spa & FRAME, rights | second | second_size << SIZE_SHIFT)
         at = word_at(m, mem, spa)
         if at < 0:
@@ -296,7 +301,7 @@ def walk(m, p, t, mem, trace, vp, cause, gva, access):
         if entry & P == 0:
             return page_fault(m, p, trace, vp, cause, gva, access, I(0), level), gva
         leaf = level == 1 or level <= 3 and entry & LARGE != 0
-        if entry & reserved_bits(m, p, level, leaf) != 0:
+        if entry & reserved_bits(p, level, leaf) != 0:
             return page_fault(m, p, trace, vp, cause, gva, access, P | I(8), level), gva
         rights = rights & (entry | ~(W | U)) | entry & NX
         new = entry | A
@@ -413,7 +418,7 @@ MACHINE = [
     ("now", I),
     ("steps", I),
     ("pages", I),
-    ("phys_bits", I),
+    ("phys_bits", I),  # width of an SPA
     ("cost", COSTS),
     ("count", COUNTS),
 ]

@@ -23,6 +23,12 @@ WRITE, FETCH, PEEK = I(2), I(16), I(512)
 
 OK, EPT_VIOLATION, EPT_MISCONFIGURATION, NESTED_FAULT, MEMORY_MISSING = I(0), I(3), I(4), I(5), I(6)
 DETAIL = I(8)
+# Why a walk stopped; the last two are also bits of an AMD error code.
+ABSENT, FORBIDDEN, RESERVED = (
+    I(1 << 40),
+    I(PageFaultCode.present.mask),
+    I(PageFaultCode.present.mask | PageFaultCode.reserved.mask),
+)
 
 FRAME, LARGE = I(EptEntry.frame.mask), I(EptEntry.large.mask)
 EPT_WRITE, EPT_EXECUTE, EPT_USER = I(EptEntry.write.mask), I(EptEntry.execute.mask), I(EptEntry.user_execute.mask)
@@ -37,11 +43,7 @@ EVERY_RIGHT = MAY_READ | MAY_WRITE | MAY_EXECUTE | MAY_USER_EXECUTE
 RIGHTS_SHIFT, USER_SHIFT = I(52), I(45)  # EPT bits 2:0 and 10 to the places of MAY_READ … MAY_USER_EXECUTE
 QUALIFIED = I(EptQualification.may_read.lo)
 LINEAR_VALID, FINAL = I(EptQualification.linear_valid.mask), I(EptQualification.final.mask)
-CODE_RESERVED, CODE_FINAL, CODE_TABLE = (
-    I(PageFaultCode.reserved.mask),
-    I(PageFaultCode.final.mask),
-    I(PageFaultCode.table.mask),
-)
+CODE_FINAL, CODE_TABLE = I(PageFaultCode.final.mask), I(PageFaultCode.table.mask)
 
 # What a VP's control structure (VMCS, VMCB) says about the second level.
 VP = [
@@ -52,6 +54,7 @@ VP = [
     ("accessed_dirty", I),  # EPT pointer bit 6; AMD always keeps A and D
     ("execute_only", I),  # the processor allows X without R
     ("mbec", I),  # mode-based execute control
+    ("host_nxe", I),  # AMD: EFER.NXE of the host, under which nested tables are read
     ("fault_gpa", I),
 ]
 
@@ -68,13 +71,18 @@ def may(p, rights, access, user):
 
 
 @kernel
-def violation(m, p, trace, vp, cause, gpa, access, rights, guest_level, level, gva):
-    """Leave the guest for want of a right; return the fault. Sources: SDM vol. 3C EPT violations; APM vol. 2 15.25.6."""
+def second_level_fault(m, p, trace, vp, cause, gpa, access, why, rights, guest_level, level, gva):
+    """Leave the guest because the second level forbids an access; return the fault.
+
+    `why` is the reason as bits of an AMD error code: ABSENT, FORBIDDEN (present) or RESERVED.
+    Sources: SDM vol. 3C, EPT violations; APM vol. 2, 15.25.6.
+    """
     p["fault_gpa"] = gpa
     m["count"]["faults"] += 1
     if p["second_level"] == NPT:
-        code = NPT_U | access & (WRITE | FETCH) | (CODE_FINAL if guest_level == 0 else CODE_TABLE)
-        code |= I(1) if rights != 0 else I(0)
+        code = why & ~ABSENT | NPT_U | access & WRITE | (CODE_FINAL if guest_level == 0 else CODE_TABLE)
+        if p["host_nxe"] != 0:
+            code |= access & FETCH
         events.nested_page_fault_raised(m, trace, vp, cause, gpa, code, guest_level, level, gva)
         return NESTED_FAULT | code << DETAIL
     write, fetch = access & WRITE != 0, access & FETCH != 0
@@ -106,8 +114,10 @@ def ept_entry_is_wrong(m, p, entry, level, leaf):
 
 
 @kernel
-def npt_entry_is_wrong(m, entry, level, leaf):
+def npt_entry_is_wrong(m, p, entry, level, leaf):
     """Whether a nested entry sets reserved bits. Source: APM vol. 2, 5.3 and 15.25."""
+    if entry & NPT_NX != 0 and p["host_nxe"] == 0:
+        return True
     if entry & FRAME & ~((I(1) << m["phys_bits"]) - 1) != 0 or level >= 4 and entry & LARGE != 0:
         return True
     return leaf and level > 1 and entry & ((I(1) << 12 + 9 * (level - 1)) - 1) & ~I(0x1FFF) != 0
@@ -115,9 +125,9 @@ def npt_entry_is_wrong(m, entry, level, leaf):
 
 @kernel
 def rights_of(p, entry):
-    """Return an entry's own rights as MAY_ bits; 0 if it is not present."""
+    """Return a present entry's own rights as MAY_ bits; nested tables are walked as user, so U = 0 grants nothing."""
     if p["second_level"] == NPT:
-        if entry & 1 == 0:
+        if entry & NPT_U == 0:
             return I(0)
         rights = MAY_READ
         if entry & NPT_W != 0:
@@ -129,6 +139,18 @@ def rights_of(p, entry):
     if p["mbec"] != 0:
         rights |= (entry & EPT_USER) << USER_SHIFT
     return rights
+
+
+@kernel
+def what_is_wrong(m, p, entry, level, leaf):
+    """Return ABSENT or RESERVED for an entry that stops the walk by itself, else OK."""
+    if p["second_level"] == NPT:
+        if entry & 1 == 0:
+            return ABSENT
+        return RESERVED if npt_entry_is_wrong(m, p, entry, level, leaf) else OK
+    if entry & (7 | EPT_USER if p["mbec"] != 0 else 7) == 0:
+        return ABSENT
+    return RESERVED if ept_entry_is_wrong(m, p, entry, level, leaf) else OK
 
 
 @kernel
@@ -178,60 +200,49 @@ def nested_fill(t, p, gpa, spa, rights, size):
 @kernel
 def second_level_walk(m, p, mem, trace, vp, cause, gpa, access, guest_level, user, gva):
     """Walk the second-level tables: (fault, SPA, rights, size, cause)."""
-    level, table, rights = p["second_levels"], p["root"], EVERY_RIGHT
-    npt = p["second_level"] == NPT
+    level, table, rights, why, spa, entry = p["second_levels"], p["root"], EVERY_RIGHT, OK, I(0), I(0)
     if gpa >> 12 + 9 * level != 0:
-        return violation(m, p, trace, vp, cause, gpa, access, I(0), guest_level, level, gva), gpa, I(0), I(0), cause
-    while True:
+        why, rights = ABSENT, I(0)
+    while why == OK:
         index = gpa >> 12 + 9 * (level - 1) & 511
         spa = table | index << 3
         at = word_at(m, mem, spa)
         if at < 0:
+            m["count"]["faults"] += 1
             events.memory_missing(m, trace, vp, cause, spa)
             return MEMORY_MISSING, spa, I(0), I(0), cause
         entry = mem[at]
         m["count"]["reads"] += 1
         m["now"] += m["cost"]["table_read"]
         cause = events.second_level_entry_read(m, trace, vp, cause, guest_level, level, index, spa, entry, gpa)
-        own = rights_of(p, entry)
-        if own == 0:
-            return violation(m, p, trace, vp, cause, gpa, access, own, guest_level, level, gva), gpa, I(0), I(0), cause
         leaf = level == 1 or level <= 3 and entry & LARGE != 0
-        if npt:
-            if npt_entry_is_wrong(m, entry, level, leaf):
-                return reserved(m, p, trace, vp, cause, gpa, access, guest_level, level, gva), gpa, I(0), I(0), cause
-            if entry & NPT_U == 0:  # nested tables are walked as user
-                fault = violation(m, p, trace, vp, cause, gpa, access, MAY_READ, guest_level, level, gva)
-                return fault, gpa, I(0), I(0), cause
-        elif ept_entry_is_wrong(m, p, entry, level, leaf):
-            p["fault_gpa"] = gpa
-            m["count"]["faults"] += 1
-            events.ept_misconfigured(m, trace, vp, cause, gpa, guest_level, level, spa, entry)
-            return EPT_MISCONFIGURATION, gpa, I(0), I(0), cause
-        rights &= own
-        if leaf:
-            if not may(p, rights, access, user):
-                fault = violation(m, p, trace, vp, cause, gpa, access, rights, guest_level, level, gva)
-                return fault, gpa, I(0), I(0), cause
+        why = what_is_wrong(m, p, entry, level, leaf)
+        rights &= rights_of(p, entry) if why != ABSENT else I(0)
+        if why == OK and leaf and not may(p, rights, access, user):
+            why = FORBIDDEN
+        if why == OK:
             if access & PEEK == 0:
                 cause = mark(m, p, mem, trace, vp, cause, at, spa, entry, level, leaf, access & WRITE != 0)
-            below = (I(1) << 12 + 9 * (level - 1)) - 1
-            if access & WRITE != 0 or entry & (NPT_D if npt else EPT_D) != 0 or not npt and p["accessed_dirty"] == 0:
-                rights |= SECOND_DIRTY
-            return OK, entry & FRAME & ~below | gpa & below, rights, level - 1, cause
-        if access & PEEK == 0:
-            cause = mark(m, p, mem, trace, vp, cause, at, spa, entry, level, leaf, False)
-        table, level = entry & FRAME, level - 1
+            if leaf:
+                below = (I(1) << 12 + 9 * (level - 1)) - 1
+                return OK, entry & FRAME & ~below | gpa & below, rights | dirt(p, entry, access), level - 1, cause
+            table, level = entry & FRAME, level - 1
+    if why == RESERVED and p["second_level"] == EPT:
+        p["fault_gpa"] = gpa
+        m["count"]["faults"] += 1
+        events.ept_misconfigured(m, trace, vp, cause, gpa, guest_level, level, spa, entry)
+        return EPT_MISCONFIGURATION, gpa, I(0), I(0), cause
+    fault = second_level_fault(m, p, trace, vp, cause, gpa, access, why, rights, guest_level, level, gva)
+    return fault, gpa, I(0), I(0), cause
 
 
 @kernel
-def reserved(m, p, trace, vp, cause, gpa, access, guest_level, level, gva):
-    """Leave the guest because a nested entry sets a reserved bit; return the fault. Source: APM vol. 2, 15.25.6."""
-    p["fault_gpa"] = gpa
-    m["count"]["faults"] += 1
-    code = I(1) | NPT_U | CODE_RESERVED | access & (WRITE | FETCH) | (CODE_FINAL if guest_level == 0 else CODE_TABLE)
-    events.nested_page_fault_raised(m, trace, vp, cause, gpa, code, guest_level, level, gva)
-    return NESTED_FAULT | code << DETAIL
+def dirt(p, entry, access):
+    """Return SECOND_DIRTY if a later write need not set D: it is set now, was before, or is not kept at all."""
+    if p["second_level"] == NPT:
+        return SECOND_DIRTY if access & WRITE != 0 or entry & NPT_D != 0 else I(0)
+    clean = p["accessed_dirty"] != 0 and access & WRITE == 0 and entry & EPT_D == 0
+    return I(0) if clean else SECOND_DIRTY
 
 
 @kernel
