@@ -10,9 +10,21 @@ from hvlab.capture.accesses import (
     address_trace,
     lackey_trace,
 )
+from hvlab.capture.describe import describe, tell
 from hvlab.capture.kinds import KINDS, Kind, recognise
 from hvlab.capture.load import Capture, load
 from hvlab.capture.samples import sample, samples
+from hvlab.capture.summary import (
+    NestedSummary,
+    Region,
+    SlotUse,
+    Space,
+    Summary,
+    TablesSummary,
+    TraceSummary,
+    VectorsSummary,
+    summary,
+)
 from hvlab.capture.tables import (
     NOWHERE,
     Control,
@@ -43,14 +55,23 @@ __all__ = [
     "Cpu",
     "Kind",
     "Leaves",
+    "NestedSummary",
     "NestedTables",
     "PageTables",
     "Probes",
+    "Region",
     "Registers",
     "Rights",
     "Slot",
+    "SlotUse",
+    "Space",
+    "Summary",
+    "TablesSummary",
+    "TraceSummary",
     "Vectors",
+    "VectorsSummary",
     "address_trace",
+    "describe",
     "lackey_trace",
     "load",
     "load_vectors",
@@ -59,4 +80,6 @@ __all__ = [
     "recognise",
     "sample",
     "samples",
+    "summary",
+    "tell",
 ]

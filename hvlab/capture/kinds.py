@@ -107,7 +107,7 @@ TEXTS: Final = tuple(
         ("sysfs", rb"^/sys/bus/(?:vmbus|acpi/devices/VMBUS)"),
         ("dmesg", rb"^(?:\[ *\d+\.\d{6}\]|.{0,80} kernel: ).{0,160}(?:hv_[a-z]+|[Hh]yper-?[Vv])\b"),
         ("cpu-flags", rb"\A[\w=-]{1,80}(?:,[\w=-]{1,80})*,hv-\w[\w,=-]*\s*\Z"),
-        ("notes", rb"\A# \S"),
+        ("notes", rb"\A(?:# \S|---\r?\n\w+: )"),
     )
 )
 
