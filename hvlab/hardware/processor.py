@@ -292,7 +292,7 @@ def walk(m, p, t, mem, trace, vp, cause, gva, access):
         at = word_at(m, mem, spa)
         if at < 0:
             m["count"]["faults"] += 1
-            events.memory_missing(m, trace, vp, cause, spa)
+            events.memory_missing(m, trace, vp, cause, spa, level, I(0))
             return MEMORY_MISSING, spa
         entry = mem[at]
         m["count"]["reads"] += 1
@@ -375,7 +375,9 @@ def cached(m, p, t, trace, vp, cause, gva, access):
 @kernel
 def translate(m, p, t, mem, trace, vp, gva, access):
     """Translate one guest virtual address for one access: (fault, SPA); on a fault the address that it is about."""
-    cause = events.access_begun(m, trace, vp, I(-1), gva, access, p["cr3"], p["levels"], p["second_level"])
+    cause = events.access_begun(
+        m, trace, vp, I(-1), gva, access, p["cr3"], p["levels"], p["second_level"], p["second_levels"]
+    )
     if p["levels"] > 0:
         upper = gva >> 9 * p["levels"] + 11
         if upper != 0 and upper != -1:

@@ -209,7 +209,7 @@ def second_level_walk(m, p, mem, trace, vp, cause, gpa, access, guest_level, use
         at = word_at(m, mem, spa)
         if at < 0:
             m["count"]["faults"] += 1
-            events.memory_missing(m, trace, vp, cause, spa)
+            events.memory_missing(m, trace, vp, cause, spa, guest_level, level)
             return MEMORY_MISSING, spa, I(0), I(0), cause
         entry = mem[at]
         m["count"]["reads"] += 1

@@ -17,8 +17,8 @@ AMD_NPT = "AMD APM vol. 2, 15.25 (nested paging)"
 
 
 @event(box=PROCESSOR, says="VP {actor} asks for {gva:gva} ({access:enum:access}).", rule=SDM_WALK)
-def access_begun(gva, access, cr3, levels, second_level):
-    """A virtual processor asks for one address; CR3 and the number of levels say which tables count."""
+def access_begun(gva, access, cr3, levels, second_level, second_levels):
+    """A virtual processor asks for one address; CR3 and the levels of both stages say which tables count."""
 
 
 @event(
@@ -153,8 +153,8 @@ def nested_page_fault_raised(gpa, error_code, guest_level, level, gva):
 
 
 @event(box=MEMORY, says="There is no memory at SPA {spa:spa}.", rule="Implementation: a hole in the physical address map")
-def memory_missing(spa):
-    """A table pointer leads to an address behind which this machine has no memory."""
+def memory_missing(spa, guest_level, level):
+    """A table pointer leads to an address behind which this machine has no memory; level 0 is the guest's own entry."""
 
 
 @event(
