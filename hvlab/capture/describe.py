@@ -24,6 +24,7 @@ from hvlab.trace.words import say
 
 Study = Callable[[AddressTrace], str]
 
+IN_FULL: Final = 4
 SIZES: Final = {12: "4 KiB", 21: "2 MiB", 30: "1 GiB"}
 MIX: Final = {"I": "instruction fetches", "L": "loads", "S": "stores", "M": "modifies (load and store)"}
 NAMES: Final = (
@@ -112,9 +113,16 @@ def _tables(numbers: TablesSummary) -> Iterator[str]:
     yield NAMES
     if any(space.moved for space in numbers.spaces):
         yield SHIFTED
-    for space in numbers.spaces:
+    for space in numbers.spaces[:IN_FULL]:
         yield ""
         yield from _space(space)
+    if len(numbers.spaces) > IN_FULL:
+        yield ""
+        yield "Further address spaces:"
+    for space in numbers.spaces[IN_FULL:]:
+        who = listed([str(cpu) for cpu in space.cpus])
+        leaves = f"{space.user_leaves:,} user and {space.kernel_leaves:,} kernel leaves"
+        yield f"  top table at GPA {say('gpa', space.root)}, of processor {who}: {leaves}"
 
 
 def _space(space: Space) -> Iterator[str]:
@@ -157,7 +165,7 @@ def _isolation(space: Space) -> str:
 
 def _region(region: Region) -> Iterator[str]:
     yield f"  {region.name}: {say('gva', region.first)} to {say('gva', region.last)}"
-    text = f"    {_sizes(region.sizes)}, {amount(region.mapped)}"
+    text = f"    pages: {_sizes(region.sizes)}, {amount(region.mapped)}"
     if region.times > region.leaves:
         text += f"; aliases make it {region.times:,} leaves"
     rights = [f"{number:,} {letters}" for letters, number in sorted(region.rights.items())]
@@ -169,6 +177,7 @@ def _region(region: Region) -> Iterator[str]:
 
 def _nested(numbers: NestedSummary) -> Iterator[str]:
     pages = sum(numbers.tables.values())
+    in_slots = sum(slot.not_writable for slot in numbers.slots if slot.read_only)
     yield (
         f"It holds {count(pages, 'nested table')} ({_levels(numbers.tables)}) that map "
         f"{count(numbers.leaves, 'leaf', 'leaves')}: {_sizes(numbers.sizes)}, {amount(numbers.mapped)} in all."
@@ -179,7 +188,7 @@ def _nested(numbers: NestedSummary) -> Iterator[str]:
     )
     yield (
         f"Rights: {numbers.user:,} of {numbers.leaves:,} leaves have U=1 (AMD processors walk nested tables as user); "
-        f"{numbers.not_writable:,} are not writable."
+        f"{numbers.not_writable:,} are not writable, {in_slots:,} of them in read-only slots."
     )
     for slot in numbers.slots:
         kind = "read-only slot" if slot.read_only else "slot"
@@ -191,7 +200,8 @@ def _nested(numbers: NestedSummary) -> Iterator[str]:
     if numbers.slots and numbers.outside:
         yield f"  {count(numbers.outside, 'leaf lies', 'leaves lie')} in no slot."
     yield (
-        f"Memory that moves: {numbers.moved_pages:,} of {numbers.leaves:,} leaves lead to an SPA that differs from the GPA."
+        f"Memory that moves: {numbers.moved_pages:,} of {numbers.leaves:,} leaves lead to an SPA that differs from "
+        "the GPA."
     )
     yield (
         f"The guest's own tables: {count(numbers.l2_tables, 'page')}, {numbers.l2_levels} levels; "
@@ -221,8 +231,8 @@ def _trace(numbers: TraceSummary) -> Iterator[str]:
     ]
     yield f"Mix: {listed(shares)}."
     yield (
-        f"Pages of 4 KiB touched: {numbers.pages:,} ({numbers.code_pages:,} with code, {numbers.data_pages:,} with data, "
-        f"{numbers.written_pages:,} written), in {count(numbers.large_pages, 'range')} of 2 MiB, "
+        f"Pages of 4 KiB touched: {numbers.pages:,} ({numbers.code_pages:,} with code, {numbers.data_pages:,} with "
+        f"data, {numbers.written_pages:,} written), in {count(numbers.large_pages, 'range')} of 2 MiB, "
         f"from GVA {say('gva', numbers.low)} to {say('gva', numbers.high)}."
     )
     yield f"Accesses that cross a page border: {numbers.crossing:,}."
