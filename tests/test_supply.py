@@ -1,4 +1,4 @@
-"""What cannot happen, because the sources do not hold it: no pickle, eval, shell or network, and a lock without hosts."""
+"""What cannot happen, because no source holds it: no pickle, eval, shell or network; and a lock without hosts."""
 
 import ast
 import re

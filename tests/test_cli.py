@@ -1,0 +1,105 @@
+"""The hvlab command: what each command says, and that what goes wrong on purpose is one line."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hvlab
+from hvlab import cli, kernel, notebooks
+from hvlab.errors import BadFile
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = ("lab", "warm", "doctor", "open", "verify", "html", "refresh", "notebooks")
+
+
+def hvlab_command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hvlab", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_help_names_every_command() -> None:
+    said = hvlab_command("--help")
+
+    assert said.returncode == 0
+    assert re.findall(r"^    ([a-z]+)\b", said.stdout, re.MULTILINE) == list(COMMANDS)
+
+
+def test_the_version_is_the_one_of_the_citation() -> None:
+    assert hvlab_command("--version").stdout == f"hvlab {hvlab.__version__}\n"
+    assert f"\nversion: {hvlab.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+
+
+def test_doctor_says_what_a_question_about_an_installation_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    code = cli.main(["doctor"])
+    names = {line[:16].strip() for line in capsys.readouterr().out.splitlines()}
+
+    assert code == 0
+    assert names >= {"hvlab", "Python", "platform", "environment", "numba", "compiler", "cache folder", "home folder"}
+
+
+def test_doctor_names_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    assert cli._writable(tmp_path) == "can be written"
+    assert cli._writable(tmp_path / "missing").startswith("cannot be written")
+
+
+def test_what_goes_wrong_on_purpose_is_one_line_and_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path) -> str:
+        raise BadFile(path, "the file", "a picture", "a notebook")
+
+    monkeypatch.setattr(notebooks, "refresh", refuse)
+
+    code = cli.main(["refresh", "x.ipynb"])
+
+    assert code == 1
+    assert capsys.readouterr().err == "hvlab: x.ipynb: the file: found a picture; expected a notebook\n"
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+
+    code = cli.main(["notebooks", str(tmp_path / "file" / "below")])
+
+    assert code == 1
+    assert capsys.readouterr().err.startswith(f"hvlab: {tmp_path / 'file'}")
+
+
+def test_notebooks_says_of_each_lesson_what_was_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = cli.main(["notebooks", str(tmp_path)])
+
+    assert code == 0
+    assert capsys.readouterr().out == "".join(f"{path.name}: copied\n" for path in notebooks.shipped())
+
+
+@pytest.mark.parametrize("words", [[], ["launch"], ["doctor", "--fix"], ["verify"], ["open"]])
+def test_a_wrong_call_is_told_how_to_call(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(words)
+
+    assert stopped.value.code == 2
+    assert "usage: hvlab" in capsys.readouterr().err
+
+
+def test_warm_says_where_its_cache_lies() -> None:
+    said = hvlab_command("warm")
+
+    assert said.returncode == 0, said.stderr
+    assert "engine warm, wall " in said.stdout
+
+
+def test_sweep_takes_old_caches_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, old, fresh, other = (tmp_path / name for name in ("a" * 16, "b" * 16, "c" * 16, ".venv"))
+    for folder in (now, old, fresh, other):
+        folder.mkdir()
+    for folder in (now, old, other):
+        os.utime(folder, (0, 0))
+    monkeypatch.setattr(kernel, "FOLDER", str(now))
+
+    assert kernel.sweep() == ["b" * 16]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".venv", "a" * 16, "c" * 16]
