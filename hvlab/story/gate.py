@@ -57,8 +57,9 @@ class Gate:
         """The gate as it stands in the scene of a story whose last frame is `last`."""
         return {
             "id": self.id, "frame": self.frame, "question": self.question, "kind": self.kind, "fact": self.fact,
-            "at": last if self.at is None else self.at, "wrong": self.wrong, "choices": self.choices,
-            "tells": self.tells,
+            "at": last if self.at is None else self.at, "tells": self.tells,
+            "wrong": [_written(model) for model in self.wrong],
+            "choices": [_written(choice) for choice in self.choices],
         }  # fmt: skip
 
 
@@ -75,6 +76,11 @@ class Outcome:
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.said, self.truth, self.explains) if part)
+
+
+def _written(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry whose 64-bit value survives JSON in a browser: as decimal text."""
+    return {**entry, "value": str(int(entry["value"]))} if "value" in entry else dict(entry)
 
 
 def mode() -> str:

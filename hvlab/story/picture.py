@@ -207,6 +207,8 @@ def _check_binding(
     fact = binding[3] if verb == "attr" else binding[2]
     if fact not in kinds:
         raise ValueError(f"{where}: {binding!r} reads the fact {fact!r}, which the story does not declare")
+    if verb in ("show", "lit") and any(abs(value) >> 53 for value in (binding[3] if len(binding) > 3 else ())):
+        raise ValueError(f"{where}: {binding!r} compares with a number that a browser cannot hold; make it a fact")
     if verb == "text" and not known_kind(binding[3], enums):
         raise ValueError(f"{where}: {binding!r} writes in the kind {binding[3]!r}, which does not exist")
     if verb == "ruler":

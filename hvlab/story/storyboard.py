@@ -24,7 +24,7 @@ from hvlab.trace.words import ENUMS
 
 __all__ = ["Fact", "Frame", "Gate", "Kind", "Page", "Picture", "Place", "Storyboard"]
 
-PACK_ABOVE = 64 * 1024
+PACK_ABOVE = 16 * 1024
 
 
 @dataclass(frozen=True, eq=False)

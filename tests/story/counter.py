@@ -16,17 +16,48 @@ REGISTER = [
     {"name": "overflow", "lo": 63, "width": 1, "doc": "The counter ran over.", "kind": "enum:yes"},
 ]
 KINDS = [
-    Kind("tick_begun", "User code asks for tick {number} at {at:gva}.", ("number", "at"), ("dec", "gva"), letter="H",
-         rule="Counter manual 1.1: a tick adds 1."),
-    Kind("digit_raised", "Digit {digit} goes from {old} to {new}; the counter is {count}.", ("digit", "old", "new"),
-         ("dec", "dec", "dec"), letter="A", rule="Counter manual 1.2: a digit counts 0 to 3."),
-    Kind("digit_cleared", "Digit {digit} is full: it is cleared and carries.", ("digit",), ("dec",), letter="R",
-         rule="Counter manual 1.3", left_out="SIMPLER THAN REAL: the carry takes no time."),
-    Kind("overflowed", "The highest digit carries: {state:enum:state}, register {register:hex}.", ("register",), ("hex",),
-         letter="!", rule="Counter manual 1.4"),
-    Kind("tick_done", "Tick {number} is done after {writes} writes at SPA {spa:spa}.", ("number", "spa"), ("dec", "spa"),
-         letter="W", rule="Counter manual 1.5"),
-]  # fmt: skip
+    Kind(
+        "tick_begun",
+        "User code asks for tick {number} at {at:gva}.",
+        ("number", "at"),
+        ("dec", "gva"),
+        letter="H",
+        rule="Counter manual 1.1: a tick adds 1.",
+    ),
+    Kind(
+        "digit_raised",
+        "Digit {digit} goes from {old} to {new}; the counter is {count}.",
+        ("digit", "old", "new"),
+        ("dec", "dec", "dec"),
+        letter="A",
+        rule="Counter manual 1.2: a digit counts 0 to 3.",
+    ),
+    Kind(
+        "digit_cleared",
+        "Digit {digit} is full: it is cleared and carries.",
+        ("digit",),
+        ("dec",),
+        letter="R",
+        rule="Counter manual 1.3",
+        left_out="SIMPLER THAN REAL: the carry takes no time.",
+    ),
+    Kind(
+        "overflowed",
+        "The highest digit carries: {state:enum:state}, register {register:hex}.",
+        ("register",),
+        ("hex",),
+        letter="!",
+        rule="Counter manual 1.4",
+    ),
+    Kind(
+        "tick_done",
+        "Tick {number} is done after {writes} writes at SPA {spa:spa}.",
+        ("number", "spa"),
+        ("dec", "spa"),
+        letter="W",
+        rule="Counter manual 1.5",
+    ),
+]
 PLACES = [
     Place("user", "User code", "The program that ticks.", "child, user mode", "Counter manual 1"),
     Place("logic", "Counter logic", "Adds and carries.", "hypervisor", "Counter manual 2"),
@@ -43,10 +74,14 @@ FACTS = [
 ]
 ENUMS = {"state": {0: "at rest", 1: "counting", 2: "run over"}, "yes": {0: "no", 1: "yes"}}
 GATE = Gate(
-    "counter.writes", 6, "How many writes do all ticks take?", "int", "writes",
+    "counter.writes",
+    6,
+    "How many writes do all ticks take?",
+    "int",
+    "writes",
     wrong=[{"value": 20, "name": "one write a tick", "says": "each carry is a write as well.", "frame": 13}],
     tells="The machine made {value} writes.",
-)  # fmt: skip
+)
 
 
 def picture() -> Picture:
@@ -95,21 +130,51 @@ def ticks(count: int):
         number, place, cause, over = number + 1, 0, begun, False
         while place < 3 and digits[place] == 3:
             digits[place], writes, time = 0, writes + 1, time + 250
-            yield Frame("digit_cleared", (place,), facts(1, place), "carry", "logic", "memory", 0, cause, time,
-                        [("Counter page", place * 4, bytes(4))])  # fmt: skip
+            yield Frame(
+                "digit_cleared",
+                (place,),
+                facts(1, place),
+                "carry",
+                "logic",
+                "memory",
+                0,
+                cause,
+                time,
+                [("Counter page", place * 4, bytes(4))],
+            )
             cause, number, place = number, number + 1, place + 1
         if place < 3:
             old, digits[place], writes, time = digits[place], digits[place] + 1, writes + 1, time + 250
             total += 1
-            yield Frame("digit_raised", (place, old, old + 1), facts(1, place), "add", "logic", "memory", 0, cause, time,
-                        [("Counter page", place * 4, digits[place].to_bytes(4, "little"))])  # fmt: skip
+            yield Frame(
+                "digit_raised",
+                (place, old, old + 1),
+                facts(1, place),
+                "add",
+                "logic",
+                "memory",
+                0,
+                cause,
+                time,
+                [("Counter page", place * 4, digits[place].to_bytes(4, "little"))],
+            )
         else:
             total, over = 0, True
             yield Frame("overflowed", (facts(2)["register"],), facts(2), "carry", "logic", "user", 0, cause, time)
         cause, number = number, number + 1
         text = f"tick {tick}".encode().ljust(16, b"\0")
-        yield Frame("tick_done", {"number": tick, "spa": 0x1DC4000}, facts(2 if over else 0), "answer", "logic", "user", 0,
-                    cause, time + 50, [("Counter page", 16, text)])  # fmt: skip
+        yield Frame(
+            "tick_done",
+            {"number": tick, "spa": 0x1DC4000},
+            facts(2 if over else 0),
+            "answer",
+            "logic",
+            "user",
+            0,
+            cause,
+            time + 50,
+            [("Counter page", 16, text)],
+        )
         number += 1
 
 

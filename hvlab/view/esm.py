@@ -1,0 +1,49 @@
+"""Our ES modules as one text: anywidget and an exported page each take a single module."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z]+\.mjs)";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
+COMMENT = re.compile(r"^\s*//.*\n", re.MULTILINE)
+INDENT = re.compile(r"^[ \t]+|[ \t]+$", re.MULTILINE)
+
+
+def source(name: str) -> str:
+    """One file of `static/` as it stands."""
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+@cache
+def join(name: str) -> str:
+    """A module with all it imports before it: no imports, no named exports, no comments, no indentation."""
+    parts: list[str] = []
+    _collect(name, parts, [])
+    text = COMMENT.sub("", "".join(parts))
+    return INDENT.sub("", EXPORT.sub("", text))
+
+
+def _collect(name: str, parts: list[str], seen: list[str]) -> None:
+    if name in seen:
+        return
+    seen.append(name)
+    text = source(name)
+    for imported in IMPORT.findall(text):
+        _collect(imported, parts, seen)
+    parts.append(IMPORT.sub("", text))
+
+
+@cache
+def css() -> str:
+    """The style sheet of the player, without comments and needless spaces."""
+    return squeeze(source("picture.css") + source("player.css"))
+
+
+def squeeze(text: str) -> str:
+    """A style sheet without comments and without the spaces that mean nothing."""
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r" ?([{};,]) ?", r"\1", text)
+    return re.sub(r": (?=[^{}]*\})", ":", text).strip()

@@ -1,0 +1,126 @@
+"""A story as a file: a page that works on its own, one frame as SVG, data as JSON, a Chrome trace, a table as CSV."""
+
+import base64
+import csv as csv_module
+import io
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from hvlab.story.frame import NONE
+from hvlab.story.storyboard import Storyboard
+from hvlab.view.esm import css, join
+from hvlab.view.still import still_html
+from hvlab.view.still import svg as still_svg
+
+PAGE_CSS = (
+    "body{margin:0 auto;max-width:1264px;padding:16px;font:16px/1.5 system-ui,sans-serif;color-scheme:light dark;"
+    "background:light-dark(#fff,#212121);color:light-dark(#1f1f1f,#f5f5f5)}img{max-width:100%}figure{margin:0}"
+    ".hvlab-still img{background:#fff}"
+)
+
+
+def inline(value: Any) -> str:
+    """JSON that may stand inside a script element."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def script() -> str:
+    """The player for a page, safe to stand inside a script element."""
+    return join("page.mjs").replace("</", "<\\/")
+
+
+def stage(story: Storyboard, step: int = 0, answers: Mapping[str, Any] | None = None, teacher: bool = False) -> str:
+    """The place of one player in a page: its data, and a still until the script runs."""
+    data = {
+        "scene": story.scene,
+        "bytes": base64.b64encode(story.to_bytes()).decode(),
+        "step": step,
+        "answers": dict(answers or {}),
+        "teacher": teacher,
+    }
+    return (
+        f'<div data-hvlab-story><div class="still">{still_html(story, 0)}</div>'
+        f'<script type="application/json">{inline(data)}</script></div>'
+    )
+
+
+def page(title: str, body: str, lang: str = "en", extra_css: str = "") -> str:
+    """A whole page around bodies that hold `stage`s; it loads nothing."""
+    return (
+        f'<!DOCTYPE html>\n<html lang="{escape(lang)}"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';script-src 'unsafe-inline';"
+        "style-src 'unsafe-inline';img-src data: blob:\">"
+        f"<style>{PAGE_CSS}{extra_css}{css()}</style></head><body>{body}"
+        f'<script type="module">{script()}</script></body></html>\n'
+    )
+
+
+def _write(text: str, out: str | Path | None) -> str:
+    if out is not None:
+        Path(out).write_text(text, encoding="utf-8", newline="\n")
+    return text
+
+
+def html(story: Storyboard, out: str | Path | None = None, teacher: bool = False) -> str:
+    """The story as one page that needs no server, no kernel and no network; written to `out` if given."""
+    about = f"<p>{escape(story.scene['about'])}</p>" if story.scene["about"] else ""
+    body = f"<main><h1>{escape(story.title)}</h1>{about}{stage(story, teacher=teacher)}</main>"
+    return _write(page(story.title, body, story.scene["lang"]), out)
+
+
+def svg(story: Storyboard, k: int = 0, out: str | Path | None = None, picture: int | str = 0) -> str:
+    """One frame of a picture."""
+    return _write(still_svg(story, k, picture), out)
+
+
+def as_json(story: Storyboard, out: str | Path | None = None) -> str:
+    """The story as JSON: its scene, and its columns in base64."""
+    data = {"scene": story.scene, "bytes": base64.b64encode(story.to_bytes()).decode(), "digest": story.digest()}
+    return _write(json.dumps(data, indent=1, ensure_ascii=False) + "\n", out)
+
+
+def chrome_trace(story: Storyboard, out: str | Path | None = None) -> str:
+    """The story for Perfetto and chrome://tracing: one thread a place, causes as arrows."""
+    places, events = story.scene["places"], []
+    for at, place in enumerate(places):
+        events.append({"ph": "M", "name": "thread_name", "pid": 0, "tid": at, "args": {"name": place["label"]}})
+    columns, rows = story.columns, story.rows()
+    for k in range(len(story)):
+        place, start = int(columns["src"][k]), float(columns["time"][k]) / 1000
+        tid = len(places) if place == NONE else place
+        cause = int(columns["cause"][k])
+        name = story.scene["kinds"][int(columns["kind"][k])]["name"]
+        events.append(
+            {
+                "ph": "X",
+                "name": name,
+                "pid": 0,
+                "tid": tid,
+                "ts": start,
+                "dur": 0.001,
+                "args": {"says": rows[k]["what"]},
+            }
+        )
+        if cause >= 0:
+            other = int(columns["src"][cause])
+            source = {"ts": float(columns["time"][cause]) / 1000, "tid": len(places) if other == NONE else other}
+            events.append({"ph": "s", "id": k, "name": "cause", "cat": "cause", "pid": 0, **source})
+            events.append(
+                {"ph": "f", "bp": "e", "id": k, "name": "cause", "cat": "cause", "pid": 0, "tid": tid, "ts": start}
+            )
+    return _write(json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}, separators=(",", ":")) + "\n", out)
+
+
+def csv(story: Storyboard, out: str | Path | None = None) -> str:
+    """The table twin as CSV; a text that a spreadsheet would read as a formula is quoted with an apostrophe."""
+    buffer = io.StringIO()
+    writer = csv_module.writer(buffer, lineterminator="\r\n")
+    writer.writerow(["number", "time", "phase", "where", "what", "because of"])
+    for row in story.rows():
+        writer.writerow(["'" + text if text[:1] in ("=", "+", "-", "@", "\t") else text for text in row.values()])
+    return _write(buffer.getvalue(), out)
