@@ -1,7 +1,7 @@
 """The hypercalls: code, shape, who may call, and the blocks that cross the boundary.
 
-Codes, layouts, callers and privileges: TLFS v6.0b appendix A and its web edition; sizes and offsets checked against Linux
-include/hyperv/hvhdk*.h. A call that is not in `CALLS` answers INVALID_HYPERCALL_CODE.
+Codes, layouts, callers and privileges: TLFS v6.0b appendix A and its web edition; sizes and offsets checked against
+Linux include/hyperv/hvhdk*.h. A call that is not in `CALLS` answers INVALID_HYPERCALL_CODE.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class CreatePartitionOutput(Struct, size=8):
 
 
 class PartitionOnly(Struct, size=8):
-    """The input of Initialize, Finalize and DeletePartition. Source: TLFS, HvCallInitializePartition and its siblings."""
+    """The input of Initialize, Finalize and DeletePartition. Source: TLFS, HvCallInitializePartition and so on."""
 
     partition_id: int = u64("Which partition.")
 
@@ -107,7 +107,7 @@ class MemoryBalance(Struct, size=16):
 
 
 class MapGpaPages(Struct, size=24):
-    """Give pages a place in a child's physical address space; a list of pages follows. Source: Linux hv_input_map_gpa_pages."""
+    """Give pages a place in a child's physical memory; a page list follows. Source: Linux hv_input_map_gpa_pages."""
 
     partition_id: int = u64("Who gets the pages.")
     gpn: int = u64("Where the first one goes.", kind="page")

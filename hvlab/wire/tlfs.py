@@ -1,7 +1,7 @@
 """Words, numbers and messages of the hypervisor's interface: the Top Level Functional Specification (TLFS).
 
-Values and bit positions: TLFS v6.0b and its current web edition, checked against Linux include/hyperv/{hvgdk,hvhdk}*.h and
-openvmm hvdef. The input and output blocks of the calls stand in `hypercalls.py`, the CPUID leaves in `cpuid.py`.
+Values and bit positions: TLFS v6.0b and its current web edition, checked against Linux include/hyperv/{hvgdk,hvhdk}*.h
+and openvmm hvdef. The input and output blocks of the calls stand in `hypercalls.py`, the CPUID leaves in `cpuid.py`.
 """
 
 from enum import IntEnum
@@ -24,7 +24,7 @@ class HypercallControl(Word):
 
 
 class HypercallResult(Word):
-    """The result of a hypercall (RAX). Source: TLFS, hypercall outputs (bits 63:44 are reserved; its table misprints them)."""
+    """The result of a hypercall (RAX). Source: TLFS, hypercall outputs (its table misprints the reserved bits)."""
 
     status: int = bits(0, 16, "0 or why the call stopped.", kind="status")
     reps_done: int = bits(32, 12, "Elements done in all, counted from the first, not from the start of this try.")
@@ -60,7 +60,10 @@ class Status(IntEnum):
 
 
 class PrivilegeMask(Word):
-    """What a partition may do, as CPUID 0x40000003 shows it (EAX, then EBX). Source: TLFS, HV_PARTITION_PRIVILEGE_MASK; hvdef."""
+    """What a partition may do, as CPUID 0x40000003 shows it (EAX, then EBX).
+
+    Source: TLFS, HV_PARTITION_PRIVILEGE_MASK; openvmm hvdef.
+    """
 
     access_vp_runtime_msr: int = bit(0, "Read VP_RUNTIME.")
     access_partition_reference_counter: int = bit(1, "Read TIME_REF_COUNT.")
@@ -285,7 +288,7 @@ class MemoryAccessInfo(Word):
 
 
 class MemoryIntercept(Struct, size=80):
-    """Why a child stopped at a guest physical address. Source: Linux hvhdk.h, hv_x64_memory_intercept_message; hvdef."""
+    """Why a child stopped at a guest physical address. Source: Linux hvhdk.h, hv_x64_memory_intercept_message."""
 
     vp_index: int = u32("Which virtual processor.")
     instruction_length: int = u8("Bits 3:0 length of the instruction (0: not known), 7:4 CR8.", kind="hex")

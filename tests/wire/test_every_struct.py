@@ -1,4 +1,4 @@
-"""Every declared structure and word: round trips, no overlap, each field documented, offsets as in the reference data."""
+"""Every declared structure and word: round trips, no overlap, each field documented, offsets as in the reference."""
 
 import importlib
 import json
