@@ -1,6 +1,7 @@
 """Compiled functions: the only module that knows numba's switches.
 
-With ``NUMBA_DISABLE_JIT=1`` every kernel is the plain Python that stands in the source: for tests, debuggers and coverage.
+With ``NUMBA_DISABLE_JIT=1`` every kernel is the plain Python that stands in the source: for tests, debuggers and
+coverage.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ import numpy as np
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-I = np.int64  # noqa: E741  the one integer of the engine; one letter, because kernels are read more often than this line
+I = np.int64  # noqa: E741  the one integer of the engine, one letter because kernels are read more often than this
 PLAIN = bool(numba.config.DISABLE_JIT)
 # `_nrt=False` forbids allocation and the reference counting that made the same code six times slower;
 # `boundscheck` is a net below our own checks: without it a wrong write killed the process.

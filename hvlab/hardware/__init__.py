@@ -1,1 +1,4 @@
-"""The machine without software: memory, processors with their caches. It walks what the hypervisor built and returns faults."""
+"""The machine without software: memory, processors with their caches.
+
+It walks what the hypervisor built and returns faults.
+"""

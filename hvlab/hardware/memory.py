@@ -1,8 +1,8 @@
 """Physical memory: one array of 64-bit words, led by a page database with one word for each page.
 
-The first ``pages`` words of ``mem`` are the database: where a page's 512 words are kept (0: no memory behind this SPA), who
-owns it, with whom it is shared. Real machines have holes in their address map too; so a snapshot of a large machine needs
-only the pages that it recorded.
+The first ``pages`` words of ``mem`` are the database: where a page's 512 words are kept (0: no memory behind this
+SPA), who owns it, with whom it is shared. Real machines have holes in their address map too; so a snapshot of a large
+machine needs only the pages that it recorded.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ HYPERVISOR, NOBODY = 0, 255
 
 
 class PageRecord(Word):
-    """One word of the page database; the partition slots are 0 for the hypervisor, 1 for the root, then the children."""
+    """One word of the page database; partition slots: 0 the hypervisor, 1 the root, then the children."""
 
     owner: int = bits(0, 8, "Slot of the partition that owns the page; 0 the hypervisor.")
     sharer: int = bits(8, 8, "Slot of the one partition that may map it too; 255 nobody.")

@@ -1,13 +1,15 @@
-"""The page walker: a guest virtual address to a system physical address, through the guest's tables and the second level.
+"""The page walker: a guest virtual address to a system physical address, through both levels of tables.
 
-One kernel, `run`, takes one step for a picture and ten million for a study. It returns faults; it never decides what to do
-about them.
+One kernel, `run`, takes one step for a picture and ten million for a study. It returns faults; it never decides what
+to do about them.
 
 SIMPLER THAN REAL: only 64-bit paging (4 and 5 levels) or none; no 32-bit and PAE paging, no shadow stacks, no SGX.
-SIMPLER THAN REAL: a cached translation that does not grant an access leads to a walk; an Intel processor may raise the fault
-from the cached entry (a spurious fault, SDM vol. 3A 4.10.4.3).
+SIMPLER THAN REAL: a cached translation that does not grant an access leads to a walk; an Intel processor may raise
+the fault from the cached entry (a spurious fault, SDM vol. 3A 4.10.4.3).
 SIMPLER THAN REAL: memory types (PAT, MTRR, EPT) are decoded but have no effect: there is no data cache in this machine.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -59,18 +61,18 @@ WORST_STEP = (
     192  # the most rows that one access can append: 35 entries, each read, marked and cached, and the frame around
 )
 
-P, W, U = I(PageTableEntry.present.mask), I(PageTableEntry.writable.mask), I(PageTableEntry.user.mask)
-A, D = I(PageTableEntry.accessed.mask), I(PageTableEntry.dirty.mask)
-LARGE, G = I(PageTableEntry.large.mask), I(PageTableEntry.global_page.mask)
-FRAME, NX, KEY = I(PageTableEntry.frame.mask), I(PageTableEntry.no_execute.mask), I(PageTableEntry.key.mask)
-KEY_SHIFT = I(PageTableEntry.key.lo)
+P, W, U = I(PageTableEntry.mask("present")), I(PageTableEntry.mask("writable")), I(PageTableEntry.mask("user"))
+A, D = I(PageTableEntry.mask("accessed")), I(PageTableEntry.mask("dirty"))
+LARGE, G = I(PageTableEntry.mask("large")), I(PageTableEntry.mask("global_page"))
+FRAME, NX, KEY = I(PageTableEntry.mask("frame")), I(PageTableEntry.mask("no_execute")), I(PageTableEntry.mask("key"))
+KEY_SHIFT = I(PageTableEntry.lo("key"))
 SECOND_RIGHTS = MAY_READ | MAY_WRITE | MAY_EXECUTE | MAY_USER_EXECUTE | SECOND_DIRTY
 GUEST_RIGHTS = P | W | U | NX
 
-PG, WP = I(Cr0.paging.mask), I(Cr0.write_protect.mask)
-LA57, PCIDE, PGE = I(Cr4.la57.mask), I(Cr4.pcid.mask), I(Cr4.page_global.mask)
-SMEP, SMAP, PKE = I(Cr4.smep.mask), I(Cr4.smap.mask), I(Cr4.keys.mask)
-NXE, AC = I(Efer.no_execute.mask), I(Rflags.alignment_check.mask)
+PG, WP = I(Cr0.mask("paging")), I(Cr0.mask("write_protect"))
+LA57, PCIDE, PGE = I(Cr4.mask("la57")), I(Cr4.mask("pcid")), I(Cr4.mask("page_global"))
+SMEP, SMAP, PKE = I(Cr4.mask("smep")), I(Cr4.mask("smap")), I(Cr4.mask("keys"))
+NXE, AC = I(Efer.mask("no_execute")), I(Rflags.mask("alignment_check"))
 
 VP = [
     *[(name, I) for name in ("cr0", "cr2", "cr3", "cr4", "efer", "rflags", "pkru")],
@@ -174,7 +176,7 @@ def page_fault(m, p, trace, vp, cause, gva, access, why, level):
 
 @kernel
 def structure_lookup(m, p, t, trace, vp, cause, gva):
-    """Return (level, SPA of its table, rights above it, cause): the lowest table that a cache knows; level 0 for none."""
+    """Return (level, SPA of its table, rights above, cause) of the lowest table that is cached; level 0 for none."""
     for level in range(1, p["levels"]):
         prefix = gva >> 12 + 9 * level & PAGE_NUMBERS
         s = prefix & t["structure_sets"] - 1
@@ -426,6 +428,9 @@ MACHINE = [
 ]
 
 
-def state_type(vps: int, lps: int) -> np.dtype[np.void]:
-    """Return the type of a machine's state with so many virtual and logical processors."""
-    return np.dtype([*MACHINE, ("vp", VP, (vps,)), ("lp", LP, (lps,))])
+VPS, LPS = 8, 2  # room in the state: one type for every machine, since another shape would compile the engine again
+
+
+def state_type(*more: tuple[Any, ...]) -> np.dtype[np.void]:
+    """Return the type of a machine's state: the hardware's fields and those that the hypervisor adds."""
+    return np.dtype([*MACHINE, ("vp", VP, (VPS,)), ("lp", LP, (LPS,)), *more])

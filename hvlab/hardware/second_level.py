@@ -1,6 +1,7 @@
 """The second level: a guest physical address to a system physical address, through Intel EPT or AMD nested tables.
 
-The tables are the hypervisor's; the guest cannot see them. A right that is missing here leaves the guest: it is never #PF.
+The tables are the hypervisor's; the guest cannot see them. A right that is missing here leaves the guest: it is never
+#PF.
 """
 
 from hvlab.hardware.memory import word_at
@@ -26,24 +27,28 @@ DETAIL = I(8)
 # Why a walk stopped; the last two are also bits of an AMD error code.
 ABSENT, FORBIDDEN, RESERVED = (
     I(1 << 40),
-    I(PageFaultCode.present.mask),
-    I(PageFaultCode.present.mask | PageFaultCode.reserved.mask),
+    I(PageFaultCode.mask("present")),
+    I(PageFaultCode.mask("present") | PageFaultCode.mask("reserved")),
 )
 
-FRAME, LARGE = I(EptEntry.frame.mask), I(EptEntry.large.mask)
-EPT_WRITE, EPT_EXECUTE, EPT_USER = I(EptEntry.write.mask), I(EptEntry.execute.mask), I(EptEntry.user_execute.mask)
-EPT_A, EPT_D = I(EptEntry.accessed.mask), I(EptEntry.dirty.mask)
-NPT_A, NPT_D = I(PageTableEntry.accessed.mask), I(PageTableEntry.dirty.mask)
+FRAME, LARGE = I(EptEntry.mask("frame")), I(EptEntry.mask("large"))
+EPT_WRITE, EPT_EXECUTE, EPT_USER = (
+    I(EptEntry.mask("write")),
+    I(EptEntry.mask("execute")),
+    I(EptEntry.mask("user_execute")),
+)
+EPT_A, EPT_D = I(EptEntry.mask("accessed")), I(EptEntry.mask("dirty"))
+NPT_A, NPT_D = I(PageTableEntry.mask("accessed")), I(PageTableEntry.mask("dirty"))
 NPT_W, NPT_U, NPT_NX = (
-    I(PageTableEntry.writable.mask),
-    I(PageTableEntry.user.mask),
-    I(PageTableEntry.no_execute.mask),
+    I(PageTableEntry.mask("writable")),
+    I(PageTableEntry.mask("user")),
+    I(PageTableEntry.mask("no_execute")),
 )
 EVERY_RIGHT = MAY_READ | MAY_WRITE | MAY_EXECUTE | MAY_USER_EXECUTE
 RIGHTS_SHIFT, USER_SHIFT = I(52), I(45)  # EPT bits 2:0 and 10 to the places of MAY_READ … MAY_USER_EXECUTE
-QUALIFIED = I(EptQualification.may_read.lo)
-LINEAR_VALID, FINAL = I(EptQualification.linear_valid.mask), I(EptQualification.final.mask)
-CODE_FINAL, CODE_TABLE = I(PageFaultCode.final.mask), I(PageFaultCode.table.mask)
+QUALIFIED = I(EptQualification.lo("may_read"))
+LINEAR_VALID, FINAL = I(EptQualification.mask("linear_valid")), I(EptQualification.mask("final"))
+CODE_FINAL, CODE_TABLE = I(PageFaultCode.mask("final")), I(PageFaultCode.mask("table"))
 
 # What a VP's control structure (VMCS, VMCB) says about the second level.
 VP = [
@@ -61,7 +66,7 @@ VP = [
 
 @kernel
 def may(p, rights, access, user):
-    """Whether the second level's rights allow an access; `user` says that the guest's tables call the page a user page."""
+    """Whether the second level's rights allow an access; `user`: the guest's tables say that it is a user page."""
     if access & WRITE != 0:
         return rights & MAY_WRITE != 0
     if access & FETCH != 0:
@@ -86,10 +91,9 @@ def second_level_fault(m, p, trace, vp, cause, gpa, access, why, rights, guest_l
         events.nested_page_fault_raised(m, trace, vp, cause, gpa, code, guest_level, level, gva)
         return NESTED_FAULT | code << DETAIL
     write, fetch = access & WRITE != 0, access & FETCH != 0
-    if guest_level > 0:
-        code = I(3) if write else I(1)  # a table access that must set A or D counts as read and write
-    else:
-        code = FINAL | (I(2) if write else I(4) if fetch else I(1))
+    code = I(2) if write else I(4) if fetch else I(1)
+    # a table access that must set A or D counts as read and write
+    code |= I(1) if guest_level > 0 else FINAL
     allowed = rights >> RIGHTS_SHIFT & (15 if p["mbec"] != 0 else 7)
     code |= LINEAR_VALID | allowed << QUALIFIED
     events.ept_violation_raised(m, trace, vp, cause, gpa, code, guest_level, level, gva)

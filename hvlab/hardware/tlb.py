@@ -1,9 +1,11 @@
 """Translation caches of one logical processor: L1 and L2 TLB, paging-structure caches, nested cache.
 
-Each is set-associative with true LRU. The tables have room for the largest geometry; `Geometry` says how much of it is used,
-so that a student can vary sets and ways of the same compiled code. An unused way holds the tag 0, which nothing asks for.
+Each is set-associative with true LRU. The tables have room for the largest geometry; `Geometry` says how much of it
+is used, so that a student can vary sets and ways of the same compiled code. An unused way holds the tag 0, which
+nothing asks for.
 
-SIMPLER THAN REAL: real processors use pseudo-LRU and undocumented hashes for the set; here it is the page number's low bits.
+SIMPLER THAN REAL: real processors use pseudo-LRU and undocumented hashes for the set; here it is the page number's
+low bits.
 SIMPLER THAN REAL: the nested cache keeps large second-level pages as 4-KiB pieces.
 SIMPLER THAN REAL: 63 tags (VPID or ASID) instead of 65,535.
 """
@@ -39,12 +41,14 @@ TLB = np.dtype(
     ]
 )
 
-# A tag: page number (45 bits), PCID or the global mark (13 bits), VPID (6 bits). VPID 0 is the hypervisor's: no tag is 0.
+# A tag: page number (45 bits), PCID or the global mark (13 bits), VPID (6 bits). VPID 0 is the hypervisor's: no tag
+# is 0.
 PCID_SHIFT, VPID_SHIFT = 45, 58
 GLOBAL = I(1 << 57)
 PAGE_NUMBERS = I((1 << 45) - 1)
 
-# An entry looks like a leaf of the guest's table: effective W U NX D, key, frame; and the second level's rights above it.
+# An entry looks like a leaf of the guest's table: effective W U NX D, key, frame; and the second level's rights above
+# it.
 SIZE_SHIFT = 10  # bits 10-11: 0 for 4 KiB, 1 for 2 MiB, 2 for 1 GiB
 MAY_READ, MAY_WRITE, MAY_EXECUTE, MAY_USER_EXECUTE = I(1 << 52), I(1 << 53), I(1 << 54), I(1 << 55)
 SECOND_DIRTY = I(1 << 56)
@@ -53,7 +57,10 @@ STALE = I(1 << 57)
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sets and ways of each cache; 0 ways switch it off. Defaults are of the order of a current server core (assumed)."""
+    """Sets and ways of each cache; 0 ways switch it off.
+
+    Defaults are of the order of a current server core (assumed).
+    """
 
     l1_sets: int = 16
     l1_ways: int = 4

@@ -55,7 +55,8 @@ def nested_cache_hit(guest_level, gpa, spa):
 
 @event(
     box=PROCESSOR,
-    says="Second level, level {level}: entry {index} at SPA {spa:spa} is {entry:hex}, for {guest_level:enum:guest_level}.",
+    says="Second level, level {level}: entry {index} at SPA {spa:spa} is {entry:hex}, "
+    "for {guest_level:enum:guest_level}.",
     rule=SDM_EPT,
 )
 def second_level_entry_read(guest_level, level, index, spa, entry, gpa):
@@ -73,7 +74,8 @@ def table_entry_read(level, index, gpa, spa, entry):
 
 @event(
     box=MEMORY,
-    says="The processor sets A in {stage:enum:stage} level-{level} entry at SPA {spa:spa}: {old:hex} becomes {new:hex}.",
+    says="The processor sets A in {stage:enum:stage} level-{level} entry at SPA {spa:spa}: "
+    "{old:hex} becomes {new:hex}.",
     rule="Intel SDM vol. 3A, 4.8 (accessed and dirty flags)",
 )
 def accessed_set(stage, level, spa, old, new):
@@ -82,7 +84,8 @@ def accessed_set(stage, level, spa, old, new):
 
 @event(
     box=MEMORY,
-    says="The processor sets D in {stage:enum:stage} level-{level} entry at SPA {spa:spa}: {old:hex} becomes {new:hex}.",
+    says="The processor sets D in {stage:enum:stage} level-{level} entry at SPA {spa:spa}: "
+    "{old:hex} becomes {new:hex}.",
     rule="Intel SDM vol. 3A, 4.8 (accessed and dirty flags)",
 )
 def dirty_set(stage, level, spa, old, new):
@@ -100,7 +103,7 @@ def tlb_filled(cache, gva, spa, shift, evicted):
 
 @event(
     box=TLB,
-    says="The {cache:enum:cache} answers {gva:gva} with SPA {spa:spa}, which the tables no longer say: a flush is owed.",
+    says="The {cache:enum:cache} answers {gva:gva} with SPA {spa:spa}: stale, a flush is owed.",
     rule=SDM_CACHES,
 )
 def stale_entry_used(cache, gva, spa):
@@ -127,7 +130,8 @@ def general_protection_raised(gva):
 
 @event(
     box=PROCESSOR,
-    says="EPT violation at GPA {gpa:gpa} ({guest_level:enum:guest_level}), level {level}: qualification {qualification:hex}.",
+    says="EPT violation at GPA {gpa:gpa} ({guest_level:enum:guest_level}), level {level}: "
+    "qualification {qualification:hex}.",
     rule="Intel SDM vol. 3C, EPT violations",
 )
 def ept_violation_raised(gpa, qualification, guest_level, level, gva):
@@ -145,14 +149,19 @@ def ept_misconfigured(gpa, guest_level, level, spa, entry):
 
 @event(
     box=PROCESSOR,
-    says="Nested page fault at GPA {gpa:gpa} ({guest_level:enum:guest_level}), level {level}: error code {error_code:hex}.",
+    says="Nested page fault at GPA {gpa:gpa} ({guest_level:enum:guest_level}), level {level}: "
+    "error code {error_code:hex}.",
     rule=AMD_NPT,
 )
 def nested_page_fault_raised(gpa, error_code, guest_level, level, gva):
     """AMD's second level forbids the access: the processor leaves the guest with #VMEXIT(NPF)."""
 
 
-@event(box=MEMORY, says="There is no memory at SPA {spa:spa}.", rule="Implementation: a hole in the physical address map")
+@event(
+    box=MEMORY,
+    says="There is no memory at SPA {spa:spa}.",
+    rule="A hole in the physical address map (real machines answer with all ones or a machine check)",
+)
 def memory_missing(spa, guest_level, level):
     """A table pointer leads to an address behind which this machine has no memory; level 0 is the guest's own entry."""
 

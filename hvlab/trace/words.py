@@ -51,7 +51,8 @@ def say(kind: str, value: int) -> str:
     Parameters
     ----------
     kind : str
-        ``dec``, ``hex``, an address kind (``gva gpa spa iova``), ``time`` (nanoseconds), ``enum:NAME`` or ``word:NAME``.
+        ``dec``, ``hex``, an address kind (``gva gpa spa iova``), ``time`` (nanoseconds), ``enum:NAME`` or
+        ``word:NAME``.
     value : int
         Any 64-bit number; addresses and hex are shown unsigned.
     """

@@ -5,7 +5,8 @@
 
         partition_id: int = u64("Partition whose pool grows.")
 
-A `Word` declares an integer made of bits in the same way. A wrong size, an overlap or a missing text is an error at import.
+A `Word` declares an integer made of bits in the same way. A wrong size, an overlap or a missing text is an error at
+import.
 """
 
 from dataclasses import dataclass
@@ -33,9 +34,8 @@ class Field:
 
     @property
     def mask(self) -> int:
-        """The bits of a `Word` field, in place, as a signed 64-bit number (kernels are signed throughout)."""
-        mask = ((1 << self.width) - 1) << self.lo
-        return mask - (1 << 64) if mask >> 63 else mask
+        """The bits of a `Word` field, in place, unsigned."""
+        return ((1 << self.width) - 1) << self.lo
 
     @property
     def bytes(self) -> int:
@@ -94,7 +94,8 @@ class _Declared:
     def __init__(self, **values: Any) -> None:
         known = {field.name for field in self.fields}
         if unknown := sorted(set(values) - known):
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+            there = ", ".join(sorted(known))
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(unknown)}; it has {there}")
         for field in self.fields:
             self.__dict__[field.name] = values.get(field.name, self._default(field))
 
@@ -205,7 +206,7 @@ class Word(_Declared):
         cls._collect()
         taken = 0
         for field in cls.fields:
-            mask = field.mask & (1 << 64) - 1
+            mask = field.mask
             if mask & taken or field.lo + field.width > 64:
                 raise TypeError(f"{cls.__name__}.{field.name}: overlaps another field or the end of the word")
             taken |= mask
@@ -222,7 +223,18 @@ class Word(_Declared):
         return cls(**{f.name: int(word) >> f.lo & (1 << f.width) - 1 for f in cls.fields})
 
     @classmethod
+    def mask(cls, *names: str) -> int:
+        """Return the bits of these fields, in place, as a signed 64-bit number (kernels are signed throughout)."""
+        word = sum((1 << f.width) - 1 << f.lo for f in cls.fields if f.name in names)
+        return word - (1 << 64) if word >> 63 else word
+
+    @classmethod
+    def lo(cls, name: str) -> int:
+        """Return the lowest bit of a field."""
+        return next(f.lo for f in cls.fields if f.name == name)
+
+    @classmethod
     def reserved(cls, word: int) -> int:
         """Return the bits of `word` that no field names."""
-        named = sum((f.mask & (1 << 64) - 1) for f in cls.fields)
+        named = sum(f.mask for f in cls.fields)
         return int(word) & (1 << 64) - 1 & ~named

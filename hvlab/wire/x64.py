@@ -1,7 +1,7 @@
 """x86-64 words: page-table entries, second-level entries, control registers, error codes, exit qualifications.
 
-Bit positions: reference of the Intel SDM vol. 3A ch. 4 and vol. 3C (EPT), AMD APM vol. 2 (nested paging), cross-checked with
-openvmm x86defs and Linux arch/x86/include/asm/{pgtable_types,vmx}.h.
+Bit positions: reference of the Intel SDM vol. 3A ch. 4 and vol. 3C (EPT), AMD APM vol. 2 (nested paging), cross-
+checked with openvmm x86defs and Linux arch/x86/include/asm/{pgtable_types,vmx}.h.
 """
 
 from hvlab.wire.struct import Word, bit, bits

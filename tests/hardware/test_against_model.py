@@ -10,7 +10,7 @@ from hvlab.hardware.processor import DETAIL, OUTCOMES
 from hvlab.hardware.tlb import Geometry
 from hvlab.kernel import PLAIN
 
-WORLDS = 60 if PLAIN else 1500
+WORLDS = 300 if PLAIN else 1500
 PAGES = 4096
 MASK = (1 << 64) - 1
 
@@ -90,8 +90,9 @@ def test_caches_change_the_cost_and_nothing_else(part):
     saved = 0
     for seed in range(part * WORLDS // 2, (part + 1) * WORLDS // 2, 3):
         world = make_world(seed, PAGES)
-        plain, cached = rig_of(world, Geometry(l1_ways=0, l2_ways=0, structure_ways=0, nested_ways=0)), rig_of(
-            world, Geometry(l1_sets=2, l1_ways=2, l2_sets=4, l2_ways=2, nested_sets=4)
+        plain, cached = (
+            rig_of(world, Geometry(l1_ways=0, l2_ways=0, structure_ways=0, nested_ways=0)),
+            rig_of(world, Geometry(l1_sets=2, l1_ways=2, l2_sets=4, l2_ways=2, nested_sets=4)),
         )
         gva, access = [g for g, _ in world.accesses] * 2, [a for _, a in world.accesses] * 2
         one, two = plain.run(gva, access), cached.run(gva, access)
