@@ -234,7 +234,7 @@ class Word(_Declared):
         return next(f.lo for f in cls.fields if f.name == name)
 
     @classmethod
-    def reserved(cls, word: int) -> int:
+    def undeclared(cls, word: int) -> int:
         """Return the bits of `word` that no field names."""
         named = sum(f.mask for f in cls.fields)
         return int(word) & (1 << 64) - 1 & ~named

@@ -17,7 +17,7 @@ MASK = (1 << 64) - 1
 
 def rig_of(world: World, geometry: Geometry) -> Rig:
     """Give the engine what the model is given."""
-    rig = Rig(PAGES, np.arange(PAGES), geometry)
+    rig = Rig(PAGES, 0, geometry)
     for spn, words in world.memory.pages.items():
         rig.memory.page(spn)[:] = np.array(words, np.uint64).astype(np.int64)
     cpu, second = world.cpu, world.second
