@@ -172,10 +172,17 @@ def _number(
 def _check_own(
     file: str, text: bytes, first: int, start: NDArray[np.int64], end: NDArray[np.int64], numbers: NDArray[np.int64]
 ) -> None:
-    """Valgrind's own lines must be text of a sensible length as well."""
+    """Valgrind's own lines must be text of a sensible length as well, and not too many."""
+    if len(start) > LINES_CAP:
+        found = f"{len(start):,} lines without an access"
+        raise BadFile(file, f"line {first + int(numbers[-1]):,}", found, f"at most {LINES_CAP:,}")
+    length = end - start
+    if length.size and length.max() > LINE_CAP:
+        number, long = first + int(numbers[length.argmax()]), int(length.max())
+        raise BadFile(file, f"line {number:,}", f"{long:,} bytes", f"at most {LINE_CAP:,} bytes")
+    if text.isascii():
+        return
     for begin, stop, number in zip(start.tolist(), end.tolist(), numbers.tolist(), strict=True):
-        if stop - begin > LINE_CAP:
-            raise BadFile(file, f"line {first + number:,}", f"{stop - begin:,} bytes", f"at most {LINE_CAP:,} bytes")
         try:
             text[begin:stop].decode("utf-8")
         except UnicodeDecodeError as trouble:

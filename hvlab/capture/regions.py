@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 PRESENT, WRITE, USER, LARGE = 0x1, 0x2, 0x4, 0x80
 R_WRITE, R_USER, R_FETCH = 1, 2, 4
 ADDRESS: Final = 0x000F_FFFF_FFFF_F000
-EXPANSIONS_CAP: Final = 60_000
-BLOCK: Final = 1024
+ENTRIES_CAP: Final = 4_000_000
+BLOCK: Final = 128
 TOP: Final = (1 << 64) - 1
 
 # Where Linux on x86-64 puts things, without the shifts of KASLR: start, name. Source: Linux,
@@ -110,9 +110,11 @@ def walk(
     *,
     no_execute: bool = True,
     areas: tuple[tuple[int, str], ...] = ONE_AREA,
+    most: int = ENTRIES_CAP,
 ) -> Walk:
     """Walk the tables below `root`. Entries that lead to a page that is not among `gpas` are counted as missing.
 
+    It stops after `most` present entries: tables that lead to each other in circles have no end worth waiting for.
     With a list of areas the addresses are a processor's, sign-extended; without one they are physical.
     """
     order = np.argsort(gpas)
@@ -126,23 +128,23 @@ def walk(
     )
     leaves: list[tuple[NDArray[Any], ...]] = []
     tables: dict[int, int] = {}
-    missing = kept = expanded = 0
+    missing = kept = seen = 0
     cut = False
     for level in range(levels, 0, -1):
         tables[level] = len(np.unique(front.table))
         children: list[_Front] = []
         for first in range(0, len(front.table), BLOCK):
-            if expanded >= EXPANSIONS_CAP:
+            if seen >= most:
                 cut = True
                 break
             part = slice(first, first + BLOCK)
-            expanded += len(front.table[part])
             entries = data[front.table[part]]
             kept += int(np.count_nonzero((entries & np.uint64(PRESENT) == 0) & (entries != 0)))
             found, child, below = _expand(
                 entries, front, part, level, no_execute, signed=level == levels and len(areas) > 1
             )
             leaves.append(found)
+            seen += len(below) + len(found[0])
             at = np.searchsorted(known, below)
             there = (at < len(known)) & (known[np.minimum(at, len(known) - 1)] == below)
             missing += int(np.count_nonzero(~there))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hvlab.capture.accesses import FETCH, LETTERS, STORE, AddressTrace
-from hvlab.capture.regions import AREAS, MOVED, MOVING, R_FETCH, R_USER, R_WRITE, Walk, moved, walk
+from hvlab.capture.regions import AREAS, ENTRIES_CAP, MOVED, MOVING, R_FETCH, R_USER, R_WRITE, Walk, moved, walk
 from hvlab.capture.tables import Cpu, NestedTables, PageTables
 from hvlab.capture.vectors import NOT_HERE, Vectors
 
@@ -168,7 +168,7 @@ def _page_tables(snapshot: PageTables) -> TablesSummary:
     for number, cpu in enumerate(snapshot.cpus):
         r = cpu.registers
         ways.setdefault((r.root, r.levels, bool(r.efer & NO_EXECUTE)), []).append(number)
-    spaces = tuple(_space(snapshot, numbers) for numbers in ways.values())
+    spaces = tuple(_space(snapshot, numbers, ENTRIES_CAP // len(ways)) for numbers in ways.values())
     counts = [(len(c.leaves.gva), len(c.rights.start), len(c.probes.gva)) for c in snapshot.cpus]
     leaves, rights, probes = (sum(column) for column in zip(*counts, strict=True))
     return TablesSummary(
@@ -184,7 +184,7 @@ def _page_tables(snapshot: PageTables) -> TablesSummary:
     )
 
 
-def _space(snapshot: PageTables, numbers: list[int]) -> Space:
+def _space(snapshot: PageTables, numbers: list[int], most: int) -> Space:
     cpus: list[Cpu] = [snapshot.cpus[number] for number in numbers]
     registers = cpus[0].registers
     areas = AREAS.get(registers.levels, AREAS[4])
@@ -195,6 +195,7 @@ def _space(snapshot: PageTables, numbers: list[int]) -> Space:
         registers.levels,
         no_execute=bool(registers.efer & NO_EXECUTE),
         areas=areas,
+        most=most,
     )
     upper = found.gva >> np.uint64(63) != 0
     wx = (found.rights & (R_WRITE | R_FETCH)) == R_WRITE | R_FETCH
