@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hvlab.hardware import second_level as nested
+from hvlab.hardware.clock import COSTS
 from hvlab.hardware.memory import word_at
 from hvlab.hardware.second_level import NPT, second_level
 from hvlab.hardware.tlb import (
@@ -87,7 +88,6 @@ VP = [
     ("bars", I, (16,)),
 ]
 LP = [("tlb", TLB)]
-COSTS = [("table_read", I), ("l2_hit", I), ("memory_write", I)]
 COUNTS = [(name, I) for name in ("accesses", "l2_hits", "walks", "reads", "faults", "not_canonical")]
 
 
