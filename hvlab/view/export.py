@@ -17,7 +17,7 @@ from hvlab.view.still import svg as still_svg
 
 PAGE_CSS = (
     "body{margin:0 auto;max-width:1264px;padding:16px;font:16px/1.5 system-ui,sans-serif;color-scheme:light dark;"
-    "background:light-dark(#fff,#212121);color:light-dark(#1f1f1f,#f5f5f5)}img{max-width:100%}figure{margin:0}"
+    "background:light-dark(#fff,#212121);color:light-dark(#1f1f1f,#f5f5f5)}img{max-width:100%}figure{margin:0}h1{font-size:26px;margin:8px 0}"
     ".hvlab-still img{background:#fff}"
 )
 

@@ -15,7 +15,7 @@ export function makeBytes(ctx) {
   const since = el("input", { type: "number", min: 0, "aria-label": "Compare with frame", placeholder: "before", onchange: () => show(k) });
   const earlier = el("button", { type: "button", onclick: () => { top = Math.max(0, top - WINDOW); draw(); } }, "Earlier bytes");
   const later = el("button", { type: "button", onclick: () => { top += WINDOW; draw(); } }, "Later bytes");
-  const grid = el("div.hexgrid", { "aria-hidden": "true", onclick: (event) => pick(event.target) });
+  const grid = el("div.hexgrid", { "aria-hidden": "true", onclick: (event) => pick(event.target.closest(".byte")) });
   const caption = el("caption"), body = el("tbody"), about = el("p.line", { role: "status" });
   const writer = el("button", { type: "button", onclick: () => ctx.go(Number(writer.value), { manual: true }) });
   const copy = el("button", { type: "button", onclick: copyHex }, "Copy as hex");
@@ -80,12 +80,13 @@ export function makeBytes(ctx) {
       cell.classList.toggle("tint", field !== undefined && !field.pad && owner.get(at) % 2 === 0);
       cell.classList.toggle("pad", Boolean(field?.pad));
       cell.classList.toggle("edge", field?.offset === at);
+      if (field?.offset === at && !field.pad) cell.prepend(el("small", {}, letterFor(owner.get(at))));
       cell.classList.toggle("changed", data[at] !== old[at]);
       cell.classList.toggle("chosen", chosen !== null && at >= chosen.offset && at < chosen.offset + chosen.size);
       cells.push(cell);
     }
     const text = [...data.subarray(row.at, row.at + 16)].map(letterOf).join("");
-    return el("div.row", {}, el("span.offset", {}, hex(row.at, 3)), ...cells, el("span.ascii", {}, text));
+    return el(`div.row${cells.some((cell) => cell.firstElementChild) ? ".named" : ""}`, {}, el("span.offset", {}, hex(row.at, 3)), ...cells, el("span.ascii", {}, text));
   }
   function drawField(field, at) {
     const now = readField(field, data, ctx.scene.enums), before = readField(field, old, ctx.scene.enums), value = el("td.code");
@@ -101,7 +102,7 @@ export function makeBytes(ctx) {
     if (kept >= 0) body.querySelectorAll("button")[kept]?.focus();
   }
   function pick(target) {
-    const at = Number(target.dataset?.at ?? -1);
+    const at = Number(target?.dataset.at ?? -1);
     if (at >= 0) select(declared().find((one) => at >= one.offset && at < one.offset + one.size) ?? { name: `byte ${at}`, offset: at, size: 1, kind: "hex" });
   }
   function tell() {

@@ -82,7 +82,7 @@ export function makeMore(ctx) {
     el("div.bar", { role: "group", "aria-label": "Stops" }, el("span", {}, "Stop at"), what, op, value, button("Add stop", addStop), button("Run to stop", run)), list,
     el("div.bar", {}, button("Copy token", copy), button("Save picture", () => ctx.picture() && save("frame.svg", "image/svg+xml", svgFile(ctx.picture()))),
       el("label.choice", {}, still, "no motion"), token),
-    el("dl.keys", {}, ...KEYS.flatMap(([key, does]) => [el("dt", {}, key), el("dd", {}, does)])));
+    el("dl.keys", {}, ...KEYS.map(([key, does]) => el("div", {}, el("dt", {}, key), " ", el("dd", {}, does)))));
   return {
     node, kind, cause, stopHere,
     closeCard: () => (card.hidden ? false : (closeCard(), true)),

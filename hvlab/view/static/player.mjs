@@ -8,7 +8,7 @@ import { makeRulers, makeState } from "./side.mjs";
 import { makeTable } from "./table.mjs";
 
 const SPEEDS = [0.5, 1, 2, 4, 10];
-const PHASES_DRAWN = 200;
+const PHASES_DRAWN = 40;
 
 export function mount(root, scene, bytes, hooks = {}) {
   const away = new AbortController(), on = (target, type, heard, options = {}) => target.addEventListener(type, heard, { ...options, signal: away.signal });
@@ -92,23 +92,24 @@ function makePlayer(section, firstStory, scene, hooks) {
   const number = el("input.number", { type: "number", min: 0, max: last, "aria-label": "Frame number", onchange: () => go(Math.trunc(Number(number.value) || 0), { manual: true }) });
   const grain = el("select", { "aria-label": "Step by" }, el("option", { value: "frame" }, "by frame"), el("option", { value: "phase" }, "by phase"));
   grain.hidden = scene.phases.length < 2;
-  const speed = el("select", { "aria-label": "Speed" }, ...SPEEDS.map((rate) => el("option", { value: rate, selected: rate === 1 }, `${rate} a second`)),
-    ...(firstStory.timed || !complete ? [3, 4, 5, 6].map((n) => el("option", { value: -n }, `time × 10⁻${"⁰¹²³⁴⁵⁶"[n]}`)) : []));
+  const speed = el("select.speed", { "aria-label": "Speed", title: "Frames a second, or simulated time slowed down" }, ...SPEEDS.map((rate) => el("option", { value: rate, selected: rate === 1 }, `${rate}/s`)),
+    ...(firstStory.timed || !complete ? [3, 4, 5, 6].map((n) => el("option", { value: -n }, `×10⁻${"⁰¹²³⁴⁵⁶"[n]}`)) : []));
   const marks = el("div.marks", { "aria-hidden": "true" }), token = el("span.token"), caption = el("p.caption", { id: `${prefix}-caption` }), rule = el("p.rule");
   const body = el("div.stage", {}, region, side), tableBox = el("div", { hidden: true }, table.node);
   section.append(
     el("div.top", {}, el("b.title", {}, scene.title), el("div.tabs", { role: "group", "aria-label": "View" }, ...(views.length > 1 ? tabs : [])), tableButton, button("full", "Full screen", full), moreButton),
     el("div.controls", { role: "group", "aria-label": "Step through the story" }, first, back, play, next, end,
-      el("div.track", {}, marks, slider), el("label.where", {}, number, el("span", {}, ` of ${last}`)), grain, speed),
+      el("div.track", {}, marks, slider), el("label.goto", {}, number, el("span", {}, ` of ${last}`)), grain, speed),
     el("div.says", {}, token, caption, rule), note, gates.node, more.node, body, tableBox, status);
   side.append(state.node, rulers.node);
   if (bytesView) side.append(bytesView.node);
   section.tabIndex = -1;
 
   // ---- views
-  let view = -1, drawn = null;
+  let view = -1, drawn = null, tableFirst = false;
   function choose(at) {
     view = at;
+    if (!tableFirst) toggleTable(false);
     tabs.forEach((tab, i) => tab.setAttribute("aria-pressed", String(i === at)));
     const picture = views[at]?.picture;
     region.replaceChildren();
@@ -122,7 +123,7 @@ function makePlayer(section, firstStory, scene, hooks) {
       region.setAttribute("aria-label", picture.title);
       region.append(drawn.svg);
       for (const [verb, id, frame] of picture.bind) {
-        if (verb === "jump") on(drawn.byId.get(id), "click", () => go(Number(frame), { manual: true }));
+        if (verb === "jump") hooks.on(drawn.byId.get(id), "click", () => go(Number(frame), { manual: true }));
       }
     }
     if (k >= 0) show();
@@ -247,7 +248,7 @@ function makePlayer(section, firstStory, scene, hooks) {
     const found = [], phases = ctx.story.columns.phase, at = (frame) => `${(100 * frame) / Math.max(1, last)}%`;
     for (let from = 0, i = 1; complete && i <= scene.frames && found.length <= PHASES_DRAWN; i++) {
       if (i < scene.frames && phases[i] === phases[from]) continue;
-      const mark = el(`span.phase${found.length % 2 ? ".odd" : ""}`);
+      const mark = el(`span.band${found.length % 2 ? ".odd" : ""}`);
       mark.style.left = at(from);
       mark.style.width = `${(100 * (i - from)) / scene.frames}%`;
       found.push(mark);
@@ -264,6 +265,7 @@ function makePlayer(section, firstStory, scene, hooks) {
   // ---- panels
   function toggleTable(open = tableBox.hidden) {
     tableBox.hidden = !open;
+    body.hidden = open && !tableFirst;
     tableButton.setAttribute("aria-pressed", String(open));
     if (open && k >= 0) table.show(k);
   }
@@ -315,7 +317,7 @@ function makePlayer(section, firstStory, scene, hooks) {
   let told = false;
   const size = new ResizeObserver(([entry]) => {
     section.classList.toggle("narrow", entry.contentRect.width < 780);
-    if (!told && entry.contentRect.width > 0 && entry.contentRect.width < 400) toggleTable(true);
+    if (!told && entry.contentRect.width > 0 && entry.contentRect.width < 400) (tableFirst = true), body.before(tableBox), toggleTable(true);
     told ||= entry.contentRect.width > 0;
     measure();
   });
@@ -349,10 +351,10 @@ function makePlayer(section, firstStory, scene, hooks) {
       show();
     },
     tableOnly() {
-      body.hidden = true;
       try {
         if (k < 0) k = 0;
         toggleTable(true);
+        body.hidden = true;
       } catch (error) {
         console.error(error);
       }

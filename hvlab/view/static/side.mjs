@@ -48,7 +48,7 @@ export function makeRuler(ctx) {
     const [label, wordName, now, old] = last, rows = fieldsOf(ctx.scene.words[wordName] ?? [], now, old, ctx.scene.enums);
     name.textContent = label;
     value.textContent = say("hex", now);
-    caption.textContent = `${label} as ${wordName}`;
+    caption.textContent = `Fields of ${label} (${wordName})`;
     toggle.setAttribute("aria-pressed", String(all));
     body.replaceChildren();
     let tint = false;

@@ -9,7 +9,7 @@ export function makeTable(ctx) {
   const filter = { kind: -1, phase: -1, place: -1, text: "" }, byFrame = new Map();
   let frames = null, start = 0, current = 0, from = -1, upTo = -1, timer = 0;
   const pick = (label, names, key) => {
-    const choice = el("select", { "aria-label": label, onchange: () => { filter[key] = Number(choice.value); narrow(); } },
+    const choice = el("select", { "aria-label": `Only ${label}`, onchange: () => { filter[key] = Number(choice.value); narrow(); } },
       el("option", { value: -1 }, `every ${label}`), ...names.map((name, at) => el("option", { value: at }, name)));
     choice.hidden = names.length < 2;
     return choice;
@@ -25,10 +25,11 @@ export function makeTable(ctx) {
   const shown = () => HEADS.filter(([key]) => key !== "time" || ctx.story.timed).filter(([key]) => key !== "phase" || ctx.scene.phases.length);
   const head = el("thead", {}, el("tr", {}, ...shown().map(([, name]) => el("th", { scope: "col" }, name))));
   const table = el("table.twin", {}, el("caption", {}, `Steps of: ${ctx.scene.title}`), head, body);
+  const scroll = el("div.scroll", {}, table);
   const node = el("div.tablebox", {}, el("div.bar", {},
     pick("kind", ctx.scene.kinds.map((kind) => kind.name.replaceAll("_", " ")), "kind"),
     pick("phase", ctx.scene.phases, "phase"), pick("box", ctx.scene.places.map((place) => place.label), "place"), search, csv, count),
-  earlier, table, later);
+  earlier, scroll, later);
 
   const list = () => frames ?? Array.from({ length: ctx.limit() + 1 }, (_, k) => k);
   const whole = () => filter.kind < 0 && filter.phase < 0 && filter.place < 0 && !filter.text;
@@ -59,7 +60,7 @@ export function makeTable(ctx) {
     const texts = ctx.story.row(k), cells = shown().map(([key]) => {
       if (key === "number") return el("th", { scope: "row" }, el("button.link", { type: "button", onclick: () => ctx.go(k, { manual: true }) }, texts.number));
       if (key === "cause" && texts.cause) {
-        return el("td", {}, el("button.link", { type: "button", "aria-label": `because of frame ${texts.cause}`, onclick: () => ctx.go(Number(texts.cause), { manual: true }) }, texts.cause));
+        return el("td.cause", {}, el("button.link", { type: "button", "aria-label": `because of frame ${texts.cause}`, onclick: () => ctx.go(Number(texts.cause), { manual: true }) }, texts.cause));
       }
       return el(`td.${key}`, {}, texts[key]);
     });
@@ -77,7 +78,11 @@ export function makeTable(ctx) {
         draw();
       }
     }
-    byFrame.get(k)?.setAttribute("aria-current", "step");
+    const row = byFrame.get(k);
+    row?.setAttribute("aria-current", "step");
+    if (!row || !scroll.clientHeight) return;
+    const over = row.offsetTop - scroll.scrollTop, space = scroll.clientHeight - row.offsetHeight;
+    if (over < 32 || over > space) scroll.scrollTop += over - space / 2;
   }
   return {
     node,

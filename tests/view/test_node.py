@@ -1,0 +1,82 @@
+"""The browser's code, run by Node as it stands, against the golden story that Python writes."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hvlab.view.esm import STATIC, css, join, source
+from view.golden import FOLDER, golden
+
+HERE = Path(__file__).parent
+NODE = shutil.which("node") or ""
+REQUIRED = os.environ.get("CI") == "true" or os.environ.get("HVLAB_REQUIRE_BROWSER") == "1"
+MODULES = sorted(path.name for path in STATIC.glob("*.mjs"))
+RUN = [pytest.param(True, id="node")] if NODE or REQUIRED else []
+if not RUN:
+    print("tests/view: no `node` on the path, so the browser's code is tested in the browser only")
+
+
+def node(*arguments: object) -> str:
+    assert NODE, "no `node` on the path; here it is required (CI=true or HVLAB_REQUIRE_BROWSER=1)"
+    done = subprocess.run([NODE, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_the_golden_story_is_what_python_says_now():
+    text, raw = golden()
+
+    assert (FOLDER / "story.json").read_text(encoding="utf-8") == text
+    assert (FOLDER / "story.bin").read_bytes() == raw
+
+
+@pytest.mark.parametrize("run", RUN)
+def test_the_browsers_code_says_what_python_says(run):
+    told = node("--test", HERE / "core.test.mjs")
+
+    assert "# fail 0" in told and int(re.search(r"# pass (\d+)", told)[1]) >= 13
+
+
+@pytest.mark.parametrize("run", RUN)
+@pytest.mark.parametrize("name", ["widget.mjs", "page.mjs"])
+def test_the_joined_module_is_one_valid_module(run, name, tmp_path):
+    path = tmp_path / "joined.mjs"
+    path.write_text(join(name), encoding="utf-8")
+
+    node("--check", path)
+
+    assert "import " not in path.read_text(encoding="utf-8")
+    assert len(re.findall(r"^export ", path.read_text(encoding="utf-8"), re.MULTILINE)) == (name == "widget.mjs")
+
+
+def test_names_at_the_top_are_unique_across_modules():
+    names = [
+        name
+        for module in MODULES
+        for name in re.findall(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", source(module), re.MULTILINE)
+    ]
+
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_turns_data_into_markup_or_code_or_talks_to_a_network(module):
+    text = source(module)
+    forbidden = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\b|new Function"
+        r"|\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|localStorage|sessionStorage|indexedDB|document\.cookie"
+        r"|window\.|globalThis|\bimport\(|\.src\s*=|setAttribute\(\"(?:style|href|src|on)"
+    )
+
+    assert re.findall(forbidden, text) == []
+    assert re.findall(r"\.href\s*=(?!\s*url;)", text) == []
+
+
+def test_budgets_of_bytes():
+    assert all(len(source(module).encode()) < 40 * 1024 for module in MODULES)
+    assert len(join("widget.mjs").encode()) <= 64 * 1024
+    assert len(css().encode()) <= 12 * 1024
