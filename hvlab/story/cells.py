@@ -5,7 +5,7 @@ A fact is a recorded word, a count of recorded rows, or bits cut out of a record
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from hvlab.errors import BadRequest
 from hvlab.story.frame import Fact
@@ -47,10 +47,19 @@ MARKED: Final = frozenset({"second_level_entry_read", "table_entry_read", "acces
 
 UNREAD, READ, STRUCTURE, NESTED, NOT_NEEDED, FAULT, FROM_TLB = range(7)
 NOWHERE: Final = 15
+NPT: Final = 2  # the value of `second_level` for AMD nested paging
 CODE_BITS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 8, 32, 33)
 ENTRY_BITS: Final = (0, 1, 2, 5, 6, 7, 8, 9, 63)
-FRAME: Final = PageTableEntry.frame.mask
-EPT_RIGHTS: Final = EptEntry.read.mask | EptEntry.write.mask | EptEntry.execute.mask | EptEntry.user_execute.mask
+
+
+OF_ONE_ACCESS: Final = (
+    *("number", "reads", "total", "known", "gpa", "spa", "entry", "which", "gives", "onward", "leads", "shown"),
+    *("fault", "code", "data_gpa", "data_spa", "large", "kept", "here_fault"),
+)  # facts that begin at 0 again with each access
+HIDDEN: Final = (
+    *("moment", "tale", "most", "total", "known", "which", "gives", "onward", "shown", "count", "here", "has_gpa"),
+    *("a_old", "a_new", "d_old", "d_new", "evicted", "kept", "flush", "here_fault", "fault_row", "fault_column"),
+)  # facts that the picture needs and the state table does not show
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ class Walk:
     """The facts while a trace goes by; every number comes from a recorded word."""
 
     shape: Shape
-    facts: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, int] = field(default_factory=lambda: {"second": 0, "reads": 0, "kept": 0})
 
     def open(self) -> None:
         """Begin a frame: what was true of the last frame only is over."""
@@ -111,9 +120,7 @@ class Walk:
         second = second_levels if second_level else 0
         for row, column in self.shape.cells():
             self.facts |= {f"s{row}{column}": UNREAD, f"k{row}{column}": 0, f"a{row}{column}": 0}
-        for kept in ("number", "reads", "total", "known", "gpa", "spa", "entry", "which", "gives", "leads", "shown",
-                     "fault", "code", "data_gpa", "data_spa", "large", "kept", "here_fault"):  # fmt: skip
-            self.facts[kept] = 0
+        self.facts |= dict.fromkeys(OF_ONE_ACCESS, 0)
         self.facts |= {"gva": gva, "access": access, "cr3": cr3, "levels": levels, "second": second_level}
         self.facts |= {"count": self.facts.get("count", 0) + 1, "most": (levels + 1) * (second + 1) - 1}
         self.facts |= {"row": NOWHERE, "column": NOWHERE, "index": 0, "guest_w": 1, "guest_u": 1, "guest_x": 1}
@@ -138,7 +145,7 @@ class Walk:
         self.facts |= {"shown": 1, "data_spa": spa}
 
     def structure_cache_hit(self, level: int, gva: int, table: int) -> None:
-        self.facts |= {"shown": 1, "row": level, "column": 0, "known": 3, "leads": table, "which": 0}
+        self.facts |= {"shown": 1, "row": level, "column": 0, "known": 3, "leads": table, "which": 0, "onward": 0}
         for row, column in self.shape.cells():
             if row > level or row == level and column:
                 self.facts[f"s{row}{column}"] = STRUCTURE
@@ -152,6 +159,7 @@ class Walk:
             "known": 4,
             "leads": spa,
             "which": 0,
+            "onward": 0,
         }
         self.facts |= {"has_gpa": 1}
         self.split("j", gpa)
@@ -159,19 +167,21 @@ class Walk:
             self.facts[f"s{guest_level}{column}"] = NESTED
 
     def second_level_entry_read(self, guest_level: int, level: int, index: int, spa: int, entry: int, gpa: int) -> None:
-        npt = self.facts.get("second") == 2
-        word, whole = (PageTableEntry, PageTableEntry.present.mask) if npt else (EptEntry, EPT_RIGHTS)
-        leaf = level == 1 or level <= 3 and entry & word.large.mask != 0
-        gives = 0 if entry & whole == 0 else 1 if not leaf else 2 if guest_level else 3
-        self.read(guest_level, level, index, spa, entry, 3 if npt else 2, gives)
-        self.facts |= {"gpa": gpa, "has_gpa": 1}
+        word: PageTableEntry | EptEntry
+        if self.facts["second"] == NPT:
+            word = guest = PageTableEntry.decode(entry)
+            present, own, which = guest.present, (guest.present, guest.writable, 1 - guest.no_execute), 3
+        else:
+            word = ept = EptEntry.decode(entry)
+            own, which = (ept.read, ept.write, ept.execute), 2
+            present = ept.read | ept.write | ept.execute | ept.user_execute
+        leaf = level == 1 or level <= 3 and word.large == 1
+        gives = 0 if not present else 1 if not leaf else 2 if guest_level else 3
+        self.read(guest_level, level, index, spa, entry, which, gives)
+        self.facts |= {"gpa": gpa, "has_gpa": 1, "leads": word.frame << 12}
         self.split("j", gpa)
         if level == self.shape.second:
             self.facts |= {"nested_r": 1, "nested_w": 1, "nested_x": 1}
-        if npt:
-            own = entry & 1, entry >> PageTableEntry.writable.lo & 1, 1 - (entry >> PageTableEntry.no_execute.lo & 1)
-        else:
-            own = entry & 1, entry >> EptEntry.write.lo & 1, entry >> EptEntry.execute.lo & 1
         for name, right in zip(("nested_r", "nested_w", "nested_x"), own, strict=True):
             self.facts[name] &= right
         if leaf and gives:
@@ -179,14 +189,16 @@ class Walk:
                 self.facts[f"s{guest_level}{column}"] = NOT_NEEDED
 
     def table_entry_read(self, level: int, index: int, gpa: int, spa: int, entry: int) -> None:
-        leaf = level == 1 or level <= 3 and entry & PageTableEntry.large.mask != 0
-        gives = 0 if entry & 1 == 0 else 5 if leaf else 4
+        word = PageTableEntry.decode(entry)
+        leaf = level == 1 or level <= 3 and word.large == 1
+        gives = 0 if not word.present else 5 if leaf else 4
         self.read(level, 0, index, spa, entry, 1, gives)
+        self.facts["leads"] = word.frame << 12
         if gpa == -1 or not self.shape.second:
             self.facts["has_gpa"] = 0
-        self.facts["guest_w"] &= entry >> PageTableEntry.writable.lo & 1
-        self.facts["guest_u"] &= entry >> PageTableEntry.user.lo & 1
-        self.facts["guest_x"] &= 1 - (entry >> PageTableEntry.no_execute.lo & 1)
+        self.facts["guest_w"] &= word.writable
+        self.facts["guest_u"] &= word.user
+        self.facts["guest_x"] &= 1 - word.no_execute
         if leaf and gives:
             self.facts["large"] = 12 + 9 * (level - 1)
             for row, column in self.shape.cells():
@@ -197,16 +209,15 @@ class Walk:
         """Fill a cell."""
         number = self.facts["reads"] + 1
         self.facts |= {"shown": 1, "row": row, "column": column, "index": index, "spa": spa, "entry": entry}
-        self.facts |= {"which": which, "gives": gives, "leads": entry & FRAME, "known": 0}
+        self.facts |= {"which": which, "gives": gives, "known": 0, "onward": gives}
         self.facts |= {"number": number, "reads": number, "here": 8 * row + column + 1}
         self.facts |= {f"s{row}{column}": READ, f"k{row}{column}": number, f"a{row}{column}": spa}
         self.facts |= {f"e{bit}": entry >> bit & 1 for bit in ENTRY_BITS}
 
     def accessed_set(self, stage: int, level: int, spa: int, old: int, new: int) -> None:
-        guest = stage == 1 or self.facts.get("second") == 2
-        word: Any = PageTableEntry if guest else EptEntry
-        for name, declared in (("a", word.accessed), ("d", word.dirty)):
-            self.facts |= {f"{name}_old": old >> declared.lo & 1, f"{name}_new": new >> declared.lo & 1}
+        word = PageTableEntry if stage == 1 or self.facts["second"] == NPT else EptEntry
+        before, after = word.decode(old), word.decode(new)
+        self.facts |= {"a_old": before.accessed, "a_new": after.accessed, "d_old": before.dirty, "d_new": after.dirty}
         self.facts |= {"marked": stage, "here": 8 * self.facts["row"] + self.facts["column"] + 1}
 
     dirty_set = accessed_set
@@ -217,11 +228,20 @@ class Walk:
             "large": shift,
             "data_spa": spa,
             "which": 0,
+            "onward": 0,
             "evicted": self.facts["evicted"] | evicted,
         }
 
     def translated(self, gva: int, gpa: int, spa: int, shift: int, reads: int, access: int) -> None:
-        self.facts |= {"shown": 1, "data_gpa": gpa, "data_spa": spa, "large": shift, "total": reads, "which": 4}
+        self.facts |= {
+            "shown": 1,
+            "data_gpa": gpa,
+            "data_spa": spa,
+            "large": shift,
+            "total": reads,
+            "which": 4,
+            "onward": 0,
+        }
         self.facts |= {"row": 0, "column": NOWHERE, "here": 0}
 
     def tlb_flushed(self, what: int, vpid: int, gva: int) -> None:
@@ -232,7 +252,7 @@ class Walk:
         row = words.get("guest_level", words.get("level", NOWHERE))
         column = words["level"] if "guest_level" in words else 0 if "level" in words else NOWHERE
         code = words.get("error_code", words.get("qualification", words.get("entry", 0)))
-        self.facts |= {"shown": 1, "fault": FAULTS[name], "code": code, "row": row, "column": column}
+        self.facts |= {"shown": 1, "fault": FAULTS[name], "code": code, "onward": 0, "row": row, "column": column}
         for bit in CODE_BITS:
             self.facts[f"c{bit}"] = code >> bit & 1
         if "gpa" in words:
@@ -274,9 +294,7 @@ def declared_facts(shape: Shape) -> list[Fact]:
         Fact("fault", "Fault", "enum:fault", True),
         Fact("code", "Error code or qualification", "hex", True),
     ]
-    hidden = ["moment", "tale", "most", "total", "known", "which", "gives", "shown", "count", "here", "has_gpa",
-              "a_old", "a_new", "d_old", "d_new", "evicted", "kept", "flush", "here_fault",
-              "fault_row", "fault_column"]  # fmt: skip
+    hidden = list(HIDDEN)
     hidden += [f"c{bit}" for bit in CODE_BITS] + [f"e{bit}" for bit in ENTRY_BITS]
     hidden += [f"{letter}{level}" for letter in "ij" for level in range(MOST_LEVELS + 1)]
     hidden += [f"{letter}{row}{column}" for row, column in shape.cells() for letter in "sk"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hvlab.story.cells import CODE_BITS, FAULT, FROM_TLB, MOMENTS, NESTED, NOT_NEEDED, READ, STRUCTURE, Shape
+from hvlab.story.cells import CODE_BITS, FAULT, FAULTS, FROM_TLB, MOMENTS, NESTED, NOT_NEEDED, READ, STRUCTURE, Shape
 from hvlab.story.picture import Element, Picture, box, group, wire, words
 from hvlab.trace.journal import Trace
 
@@ -82,7 +82,7 @@ def square(trace: Trace, shape: Shape, jumps: Mapping[tuple[int, int], int]) -> 
     right = max(HEAD + cell * (shape.second + 1), 300) + 16
     layer, bind = [], []
     for part in (
-        _strip("i", "gva", 4, shape.guest, "level {}"),
+        _strip("i", "gva", 4, shape.guest, "guest {}"),
         _strip("j", "gpa", 58, shape.second, shape.name + " {}"),
         _grid(shape, cell, 0 <= far < LONGEST_SPA, jumps),
         _detail(right),
@@ -193,12 +193,13 @@ def _cell(row: int, column: int, x: float, y: float, cell: int, short: bool) -> 
             f"cross{key}",
             f"M{x + 1} {y + 1}l{cell - 2} {CELL_HEIGHT - 2}M{x + cell - 1} {y + 1}l{2 - cell} {CELL_HEIGHT - 2}",
         ),
+        box(f"chip{key}", x + 8, y + 5, cell - 16, CELL_HEIGHT - 10, "cell"),
         words(f"number{key}", middle, y + 20, "", "label title middle"),
         words(f"how{key}", middle, y + 37, "", "small code middle"),
     ]
     address = f"{{a{key}:spa}}" if short else "read"
-    how = {READ: address, STRUCTURE: "structure", NESTED: "nested", NOT_NEEDED: "large page", FROM_TLB: "TLB"}
-    number = {READ: f"{{k{key}}}", STRUCTURE: "cached", NESTED: "cached", NOT_NEEDED: "not needed", FROM_TLB: "cached"}
+    how = {READ: address, STRUCTURE: "structure", NESTED: "nested", FROM_TLB: "TLB"}
+    number = {READ: f"{{k{key}}}", STRUCTURE: "cached", NESTED: "cached", FROM_TLB: "cached"}
     tones = {
         READ: "memory",
         STRUCTURE: "hatched",
@@ -211,6 +212,7 @@ def _cell(row: int, column: int, x: float, y: float, cell: int, short: bool) -> 
         ["class", f"cell{key}", state, {str(value): tone for value, tone in tones.items()}],
         ["lit", f"cell{key}", "here", [8 * row + column + 1]],
         ["show", f"cross{key}", state, [NOT_NEEDED]],
+        ["show", f"chip{key}", state, [STRUCTURE, NESTED, FROM_TLB]],
         ["say", f"number{key}", _say(state, number)],
         ["say", f"how{key}", _say(state, how)],
     ]
@@ -230,11 +232,15 @@ def _flags(prefix: str, flags: tuple[tuple[str, int], ...], x: float, y: float) 
 def _detail(x: float) -> tuple[list[Element], list[Element]]:
     """Beside the grid: what this frame reads, what the entry says, who may do what, A and D, the count."""
     top = GRID_TOP
-    counter = _say("moment", {MOMENTS["translated"]: "{total} reads in all"}, "Read {number} of up to {most}")
+    faults = {MOMENTS[name]: name for name in FAULTS}
+    counter = dict.fromkeys(faults, "Stopped after {reads} of up to {most} reads")
+    counter |= {MOMENTS["translated"]: "{total} reads in all", MOMENTS["tlb_hit"]: "No read at all"}
     nested, guest = MOMENTS["second_level_entry_read"], MOMENTS["table_entry_read"]
     cached = {MOMENTS["structure_cache_hit"], MOMENTS["nested_cache_hit"], MOMENTS["tlb_hit"]}
     marked = MOMENTS["accessed_set"], MOMENTS["dirty_set"]
     entry = {moment: "entry {index} at SPA {spa:spa}" for moment in (nested, guest, *marked)}
+    entry |= dict.fromkeys(faults, "entry {index} at SPA {spa:spa}")
+    entry[MOMENTS["general_protection_raised"]] = "no table is read"
     result = {MOMENTS[name]: "SPA {data_spa:spa}" for name in ("tlb_hit", "stale_entry_used", "tlb_filled")}
     result |= {MOMENTS[name]: "SPA {leads:spa}" for name in ("structure_cache_hit", "nested_cache_hit")}
     result[MOMENTS["translated"]] = "GPA {data_gpa:gpa}"
@@ -248,6 +254,8 @@ def _detail(x: float) -> tuple[list[Element], list[Element]]:
         MOMENTS["tlb_filled"]: "kept by {kept:enum:kept}",
         MOMENTS["tlb_missed"]: "no TLB answers: the walk begins",
     }
+    whose |= dict.fromkeys(faults, "guest: {row:enum:row}; nested: {column:enum:column}")
+    whose[MOMENTS["general_protection_raised"]] = "the address is not canonical"
     whose |= dict.fromkeys(marked, "the entry is written back")
     layer = [
         words("counter", x, top - 8, "", "label title"),
@@ -267,7 +275,7 @@ def _detail(x: float) -> tuple[list[Element], list[Element]]:
         5: "GPA {leads:gpa}",
     }
     bind: list[Element] = [
-        ["say", "counter", counter],
+        ["say", "counter", _say("moment", counter, "Read {number} of up to {most}")],
         ["say", "whose", _say("moment", whose)],
         ["say", "where", _say("moment", entry | result)],
         ["say", "word", _say("which", {1: "{entry:hex}", 2: "{entry:hex}", 3: "{entry:hex}", 4: "SPA {data_spa:spa}"})],
@@ -276,7 +284,7 @@ def _detail(x: float) -> tuple[list[Element], list[Element]]:
         ["show", "nested-flags", "which", [2]],
         ["ruler", "entry", "entry", _say("which", {1: "PageTableEntry", 2: "EptEntry", 3: "PageTableEntry"})],
     ]
-    bind += [["say", "leads", _say("gives", leads)], ["show", "leads", "which", [1, 2, 3]]]
+    bind.append(["say", "leads", _say("onward", leads)])
     more = _rights(x, top + 152)
     shown = group("detail", layer + [group("rights", more[0])])
     return [shown], [
@@ -291,7 +299,8 @@ def _detail(x: float) -> tuple[list[Element], list[Element]]:
 
 def _rights(x: float, y: float) -> tuple[list[Element], list[Element]]:
     """Who may read, write and execute by the entries read so far; and what was written into the entry."""
-    layer, bind = [words("", x, y + 8, "Granted by the entries so far", "small soft")], []
+    layer = [words("", x, y + 8, "Granted by the entries so far", "small soft")]
+    bind: list[Element] = []
     rows = (
         ("guest tables", (("write", "guest_w"), ("user", "guest_u"), ("fetch", "guest_x"))),
         ("second level", (("read", "nested_r"), ("write", "nested_w"), ("fetch", "nested_x"))),
@@ -312,10 +321,10 @@ def _rights(x: float, y: float) -> tuple[list[Element], list[Element]]:
 
 def _fault(x: float) -> tuple[list[Element], list[Element]]:
     """The words of a fault: what it is, who handles it, its code bit by bit."""
-    y = GRID_TOP + 156
+    y = GRID_TOP + 138
     layer: list[Element] = [
         words("fault-title", x, y, "", "label title fault"),
-        words("fault-code", x, y + 20, "", "label"),
+        words("fault-code", x, y + 19, "", "label"),
     ]
     bind: list[Element] = [
         ["say", "fault-title", _say("fault", FAULT_TITLES)],
@@ -337,11 +346,11 @@ def _fault(x: float) -> tuple[list[Element], list[Element]]:
     ]
     lines = {1: PF_LINES, 3: EPT_LINES, 5: NPF_LINES}
     for place in range(max(len(found) for found in lines.values())):
-        layer.append(words(f"fault{place}", x, y + 40 + 17 * place, "", "small"))
+        layer.append(words(f"fault{place}", x, y + 38 + 16 * place, "", "small"))
         for kind, found in lines.items():
             if place < len(found):
                 bit, clear, is_set = found[place]
-                layer[-1:] = [words(f"fault{kind}{place}", x, y + 40 + 17 * place, "", "small"), layer[-1]]
+                layer[-1:] = [words(f"fault{kind}{place}", x, y + 38 + 16 * place, "", "small"), layer[-1]]
                 bind.append(["say", f"fault{kind}{place}", _say(f"c{bit}", {0: clear, 1: is_set})])
                 bind.append(["show", f"fault{kind}{place}", "fault", [kind]])
         layer.pop()
@@ -357,7 +366,7 @@ def _legend(shape: Shape) -> tuple[list[Element], list[Element]]:
         ("cell memory lit", "this read", 0),
         ("cell memory", "read", 100),
         ("cell hatched", "served by a cache", 172),
-        ("cell ghost", "not needed", 318),
+        ("cell ghost", "not needed: large page", 318),
     )
     for classes, text, left in rows:
         x = LEFT + left
@@ -392,7 +401,7 @@ def _alt() -> dict[str, Any]:
     written = " A {a_old} to {a_new}, D {d_old} to {d_new}: written to memory."
     for name in ("accessed_set", "dirty_set"):
         cases[MOMENTS[name]] = "The entry at SPA {spa:spa} is written: A {a_old} to {a_new}, D {d_old} to {d_new}."
-    stop = "Reads so far: {reads}. {fault:enum:fault}. Guest level: {row:enum:row}; nested level: {column:enum:column}; code {code:hex}."
+    stop = "Reads so far: {reads}. {fault:enum:fault}. {row:enum:row}; {column:enum:column}; code {code:hex}."
     cases |= {MOMENTS[name]: stop for name in ("page_fault_raised", "ept_violation_raised", "nested_page_fault_raised")}
     cases[MOMENTS["general_protection_raised"]] = "GVA {gva:gva} is not canonical: #GP to the guest, no table is read."
     cases[MOMENTS["ept_misconfigured"]] = (
