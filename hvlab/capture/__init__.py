@@ -10,11 +10,7 @@ from hvlab.capture.accesses import (
     address_trace,
     lackey_trace,
 )
-from hvlab.capture.describe import describe, tell
-from hvlab.capture.kinds import KINDS, Kind, recognise
-from hvlab.capture.load import Capture, load
-from hvlab.capture.samples import sample, samples
-from hvlab.capture.summary import (
+from hvlab.capture.counts import (
     NestedSummary,
     Region,
     SlotUse,
@@ -23,8 +19,12 @@ from hvlab.capture.summary import (
     TablesSummary,
     TraceSummary,
     VectorsSummary,
-    summary,
 )
+from hvlab.capture.describe import describe, tell
+from hvlab.capture.kinds import KINDS, Kind, recognise
+from hvlab.capture.load import Capture, load
+from hvlab.capture.samples import sample, samples
+from hvlab.capture.summary import summary
 from hvlab.capture.tables import (
     NOWHERE,
     Control,

@@ -24,7 +24,7 @@ RULES: Final = {
     "kind": Array("u1", ("accesses",)),
     "size": Array("u2", ("accesses",)),
     "delta_planes": Array("raw", (8, "accesses")),
-    "meta_json": Array("raw", ("meta",)),
+    "meta_json": Array("raw", ("meta",), optional=True),
 }
 
 

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from hvlab.capture.accesses import AddressTrace
-from hvlab.capture.kinds import recognise
-from hvlab.capture.load import Capture, load
-from hvlab.capture.summary import (
+from hvlab.capture.counts import (
     NestedSummary,
     Region,
     Space,
@@ -17,8 +15,10 @@ from hvlab.capture.summary import (
     TablesSummary,
     TraceSummary,
     VectorsSummary,
-    summary,
 )
+from hvlab.capture.kinds import recognise
+from hvlab.capture.load import Capture, load
+from hvlab.capture.summary import summary
 from hvlab.errors import plain
 from hvlab.trace.words import say
 

@@ -20,6 +20,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -134,6 +135,16 @@ def head(path: str | os.PathLike[str], count: int = 1 << 16) -> bytes:
         if len(got) >= count:
             break
     return got[:count]
+
+
+def tail(path: str | os.PathLike[str], count: int = 512) -> bytes:
+    """The last bytes of a file of any size; of a gzipped one, the last bytes of what it holds, within the caps."""
+    number, size = _open(path)
+    with open(number, "rb", buffering=0) as file:
+        if file.read(2) == GZIP:
+            return content(path)[-count:]
+        file.seek(max(0, size - count))
+        return file.read(count)
 
 
 # --- npz -----------------------------------------------------------------------------------------------------------
@@ -296,52 +307,53 @@ STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 NOT_BRACKETS: Final = bytes(code for code in range(256) if code not in b"[]{}")
 
 
-def json_value(file: object, data: bytes) -> Any:
+def json_value(file: object, data: bytes, where: str = "the JSON text") -> Any:
     """The value of a JSON text: no NaN, no name twice in one object, no endless number, no bottomless nesting."""
     if len(data) > JSON_CAP:
-        raise BadFile(file, "the JSON text", f"{len(data):,} bytes", f"at most {JSON_CAP:,} bytes")
+        raise BadFile(file, where, f"{len(data):,} bytes", f"at most {JSON_CAP:,} bytes")
     values = data.count(b",") + data.count(b"[") + data.count(b"{")
     if values > VALUES_CAP or data.count(b'"') > 4 * VALUES_CAP:
-        raise BadFile(file, "the JSON text", f"about {values:,} values", f"at most {VALUES_CAP:,} values")
+        raise BadFile(file, where, f"about {values:,} values", f"at most {VALUES_CAP:,} values")
     brackets = np.frombuffer(STRING.sub(b"", data).translate(None, NOT_BRACKETS), "u1")
-    depth = np.cumsum(np.where((brackets == 0x5B) | (brackets == 0x7B), np.int8(1), np.int8(-1)), dtype=np.int32)
-    if depth.size and depth.max() > DEPTH_CAP:
-        raise BadFile(file, "the JSON text", f"{int(depth.max()):,} levels of nesting", f"at most {DEPTH_CAP} levels")
+    steps = np.where((brackets == 0x5B) | (brackets == 0x7B), np.int8(1), np.int8(-1))
+    depth = int(np.cumsum(steps, dtype=np.int32).max(initial=0))
+    if depth > DEPTH_CAP:
+        raise BadFile(file, where, f"{depth:,} levels of nesting", f"at most {DEPTH_CAP} levels")
+    try:
+        return json.loads(data.decode("utf-8"), **_refusals(file, where))
+    except UnicodeDecodeError as trouble:
+        place = f"{where}, byte {trouble.start + 1:,}"
+        raise BadFile(file, place, trouble.reason, "UTF-8 text") from None
+    except json.JSONDecodeError as trouble:
+        place = f"{where}, line {trouble.lineno}, column {trouble.colno}"
+        raise BadFile(file, place, trouble.msg, "JSON") from None
+    except RecursionError:
+        raise BadFile(file, where, "nesting too deep to read", f"at most {DEPTH_CAP} levels") from None
 
-    def refuse(found: object, expected: str) -> None:
-        raise BadFile(file, "the JSON text", found, expected)
+
+def _refusals(file: object, where: str) -> dict[str, Any]:
+    """What the standard parser lets pass: long numbers, infinities, NaN, a name twice in one object."""
 
     def whole(digits: str) -> int:
         if len(digits) > DIGITS_CAP:
-            refuse(f"a number of {len(digits):,} digits", f"at most {DIGITS_CAP} digits")
+            raise BadFile(file, where, f"a number of {len(digits):,} digits", f"at most {DIGITS_CAP} digits")
         return int(digits)
 
     def fraction(digits: str) -> float:
         if not math.isfinite(value := float(digits)):
-            refuse(digits, "a number that has an end")
+            raise BadFile(file, where, plain(digits, 60), "a number that has an end")
         return value
+
+    def constant(name: str) -> None:
+        raise BadFile(file, where, name, "a number")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(found := dict(pairs)) != len(pairs):
-            names = [name for name, _ in pairs]
-            refuse(f"field {next(n for n in names if names.count(n) > 1)} twice", "each field once")
+            names = Counter(name for name, _ in pairs)
+            raise BadFile(file, where, f"field {plain(names.most_common(1)[0][0], 60)} twice", "each field once")
         return found
 
-    try:
-        text = data.decode("utf-8")
-        return json.loads(
-            text,
-            parse_int=whole,
-            parse_float=fraction,
-            parse_constant=lambda name: refuse(name, "a number"),
-            object_pairs_hook=once,
-        )
-    except UnicodeDecodeError as trouble:
-        raise BadFile(file, f"offset {trouble.start:,}", trouble.reason, "UTF-8 text") from None
-    except json.JSONDecodeError as trouble:
-        raise BadFile(file, f"line {trouble.lineno}, column {trouble.colno}", trouble.msg, "JSON") from None
-    except RecursionError:
-        raise BadFile(file, "the JSON text", "nesting too deep to read", f"at most {DEPTH_CAP} levels") from None
+    return {"parse_int": whole, "parse_float": fraction, "parse_constant": constant, "object_pairs_hook": once}
 
 
 def text_lines(file: object, data: bytes) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hvlab.capture.gate import JSON_CAP, content, directory, head, json_value
+from hvlab.capture.gate import JSON_CAP, content, directory, head, json_value, tail
 from hvlab.capture.tables import NESTED_RULES, PAGE_TABLE_RULES
 from hvlab.errors import BadFile, plain
 
@@ -131,8 +131,8 @@ def recognise(path: str | os.PathLike[str]) -> Kind:
         for name, shape in TEXTS:
             if shape.search(start):
                 return KINDS[name]
-    elif start[510:512] == b"\x55\xaa" or b"conectix" in start:
-        return KINDS["vhd-fixed" if content(path)[-512:-504] == b"conectix" else "raw-disk"]
+    elif start[510:512] == b"\x55\xaa" or tail(path).startswith(b"conectix"):
+        return KINDS["vhd-fixed" if tail(path).startswith(b"conectix") else "raw-disk"]
     raise BadFile(file, "the file", f"bytes that begin {start[:16]!r}", f"one of: {_known()}")
 
 

@@ -6,8 +6,8 @@ often as it is reached: Linux's espfix area maps one table page 65,536 times and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 PRESENT, WRITE, USER, LARGE = 0x1, 0x2, 0x4, 0x80
 R_WRITE, R_USER, R_FETCH = 1, 2, 4
 ADDRESS: Final = 0x000F_FFFF_FFFF_F000
-ENTRIES_CAP: Final = 4_000_000
+ENTRIES_CAP: Final = 2_000_000
 BLOCK: Final = 128
 TOP: Final = (1 << 64) - 1
 
@@ -92,7 +92,10 @@ class Walk:
     cut: bool
 
 
-@dataclass
+Found = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
 class _Front:
     """The tables to expand at one level."""
 
@@ -100,6 +103,9 @@ class _Front:
     gva: NDArray[np.uint64]
     rights: NDArray[np.uint8]
     times: NDArray[np.int64]
+
+    def part(self, chosen: slice | NDArray[np.bool_]) -> _Front:
+        return _Front(self.table[chosen], self.gva[chosen], self.rights[chosen], self.times[chosen])
 
 
 def walk(
@@ -120,53 +126,44 @@ def walk(
     order = np.argsort(gpas)
     known = gpas[order]
     starts = np.array([start for start, _ in areas], np.uint64)
-    front = _Front(
-        order[np.searchsorted(known, np.array([root], np.uint64))].astype(np.int64),
-        np.zeros(1, np.uint64),
-        np.full(1, R_WRITE | R_USER | R_FETCH, np.uint8),
-        np.ones(1, np.int64),
-    )
-    leaves: list[tuple[NDArray[Any], ...]] = []
+    top = order[np.searchsorted(known, np.array([root], np.uint64))].astype(np.int64)
+    front = _Front(top, np.zeros(1, np.uint64), np.full(1, 7, np.uint8), np.ones(1, np.int64))
+    leaves: list[Found] = []
     tables: dict[int, int] = {}
     missing = kept = seen = 0
-    cut = False
     for level in range(levels, 0, -1):
         tables[level] = len(np.unique(front.table))
         children: list[_Front] = []
         for first in range(0, len(front.table), BLOCK):
             if seen >= most:
-                cut = True
                 break
-            part = slice(first, first + BLOCK)
-            entries = data[front.table[part]]
+            block = front.part(slice(first, first + BLOCK))
+            entries = data[block.table]
             kept += int(np.count_nonzero((entries & np.uint64(PRESENT) == 0) & (entries != 0)))
-            found, child, below = _expand(
-                entries, front, part, level, no_execute, signed=level == levels and len(areas) > 1
-            )
+            found, child, below = _expand(entries, block, level, no_execute, level == levels and len(areas) > 1)
             leaves.append(found)
             seen += len(below) + len(found[0])
-            at = np.searchsorted(known, below)
-            there = (at < len(known)) & (known[np.minimum(at, len(known) - 1)] == below)
+            at = np.minimum(np.searchsorted(known, below), len(known) - 1)
+            there = known[at] == below
             missing += int(np.count_nonzero(~there))
-            table = order[at[there]].astype(np.int64)
-            children.append(_Front(table, child.gva[there], child.rights[there], child.times[there]))
+            children.append(replace(child.part(there), table=order[at[there]].astype(np.int64)))
         front = _merge(children, starts, 12 + 9 * (level - 1))
     gva, frame, shift, rights, times = (np.concatenate(part) for part in zip(*leaves, strict=True))
     area = (np.searchsorted(starts, gva, "right") - 1).astype(np.int16)
-    return Walk(gva, frame, shift, rights, area, times, tables, missing, kept, cut)
+    return Walk(gva, frame, shift, rights, area, times, tables, missing, kept, seen >= most)
 
 
 def _expand(
-    entries: NDArray[np.uint64], front: _Front, part: slice, level: int, no_execute: bool, *, signed: bool
-) -> tuple[tuple[NDArray[Any], ...], _Front, NDArray[np.uint64]]:
+    entries: NDArray[np.uint64], block: _Front, level: int, no_execute: bool, signed: bool
+) -> tuple[Found, _Front, NDArray[np.uint64]]:
     """The leaves in a block of tables, and the tables that its other entries point at."""
     row, column = np.nonzero(entries & np.uint64(PRESENT))
     entry = entries[row, column]
     shift = 12 + 9 * (level - 1)
-    gva = front.gva[part][row] | column.astype(np.uint64) << np.uint64(shift)
+    gva = block.gva[row] | column.astype(np.uint64) << np.uint64(shift)
     if signed:
         gva |= np.where(column >= 256, np.uint64(TOP << (shift + 9) & TOP), np.uint64(0))
-    rights = front.rights[part][row]
+    rights = block.rights[row]
     for bit, right in ((WRITE, R_WRITE), (USER, R_USER)):
         rights[entry & np.uint64(bit) == 0] &= np.uint8(7 - right)
     if no_execute:
@@ -176,11 +173,10 @@ def _expand(
     below = ~leaf & ~large
     frame = entry & np.uint64(ADDRESS)
     size = np.uint64(ADDRESS & (TOP << shift & TOP))
-    times = front.times[part][row]
+    times = block.times[row]
     shifts = np.full(int(leaf.sum()), shift, np.uint8)
     found = (gva[leaf], frame[leaf] & size, shifts, rights[leaf], times[leaf])
-    down = _Front(np.zeros(0, np.int64), gva[below], rights[below], times[below])
-    return found, down, frame[below]
+    return found, _Front(block.table[row], gva, rights, times).part(below), frame[below]
 
 
 def _merge(parts: list[_Front], starts: NDArray[np.uint64], shift: int) -> _Front:

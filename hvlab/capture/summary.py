@@ -2,153 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hvlab.capture.accesses import FETCH, LETTERS, STORE, AddressTrace
+from hvlab.capture.counts import (
+    NestedSummary,
+    Region,
+    SlotUse,
+    Space,
+    Summary,
+    TablesSummary,
+    TraceSummary,
+    VectorsSummary,
+)
 from hvlab.capture.regions import AREAS, ENTRIES_CAP, MOVED, MOVING, R_FETCH, R_USER, R_WRITE, Walk, moved, walk
-from hvlab.capture.tables import Cpu, NestedTables, PageTables
+from hvlab.capture.tables import NOWHERE, Cpu, NestedTables, PageTables
 from hvlab.capture.vectors import NOT_HERE, Vectors
 
 WINDOWS: Final = 100
 TOPS: Final = (1, 4, 16, 64, 256)
 NO_EXECUTE: Final = 1 << 11
-
-
-@dataclass(frozen=True)
-class Region:
-    """One area of an address space: `leaves` distinct leaf entries, reached `times` times, between `first` and `last`.
-
-    `sizes` and `rights` count distinct leaves by page size (12, 21, 30 bits) and by effective rights (`urwx`).
-    """
-
-    name: str
-    first: int
-    last: int
-    leaves: int
-    times: int
-    mapped: int
-    sizes: dict[int, int]
-    rights: dict[str, int]
-
-    @property
-    def upper(self) -> bool:
-        """Whether it lies in the kernel's half."""
-        return bool(self.first >> 63)
-
-
-@dataclass(frozen=True)
-class Space:
-    """One address space: the tables below one root."""
-
-    cpus: tuple[int, ...]
-    cpls: tuple[int, ...]
-    root: int
-    levels: int
-    regions: tuple[Region, ...]
-    tables: dict[int, int]
-    user_leaves: int
-    kernel_leaves: int
-    times: int
-    writable_code: dict[str, int]
-    shared_frames: int
-    large_too: int
-    missing: int
-    kept: int
-    moved: bool
-    isolated: bool
-    cut: bool
-
-
-@dataclass(frozen=True)
-class TablesSummary:
-    """A snapshot of page tables: its spaces, and how many table pages more than one of them uses."""
-
-    name: str
-    levels: int
-    cpus: int
-    table_pages: int
-    ram_bytes: int
-    spaces: tuple[Space, ...]
-    oracle_leaves: int
-    oracle_rights: int
-    oracle_probes: int
-
-
-@dataclass(frozen=True)
-class SlotUse:
-    """One registered range of guest memory, and how much of it the nested tables map."""
-
-    gpa: int
-    size: int
-    read_only: bool
-    mapped: int
-    not_writable: int
-
-
-@dataclass(frozen=True)
-class NestedSummary:
-    """A second level: what it maps, with which rights, and what backs what."""
-
-    name: str
-    levels: int
-    tables: dict[int, int]
-    sizes: dict[int, int]
-    mapped: int
-    leaves: int
-    not_writable: int
-    user: int
-    slots: tuple[SlotUse, ...]
-    outside: int
-    l2_tables: int
-    l2_tables_backed: int
-    l2_levels: int
-    asid: int
-    exit_code: int
-    np_enable: bool
-    same_root: bool
-    moved_pages: int
-    pagemap: int
-    touched: int
-    missing: int
-    cut: bool
-
-
-@dataclass(frozen=True)
-class TraceSummary:
-    """An address trace: mix, pages, working set over time (`window` accesses each), locality."""
-
-    name: str
-    accesses: int
-    mix: dict[str, int]
-    pages: int
-    code_pages: int
-    data_pages: int
-    written_pages: int
-    large_pages: int
-    crossing: int
-    low: int
-    high: int
-    window: int
-    working_set: tuple[int, ...]
-    top_share: dict[int, float]
-    same_page: dict[str, float]
-    note: str
-
-
-@dataclass(frozen=True)
-class VectorsSummary:
-    """A vector file: how many cases, and how often each kind of answer is expected."""
-
-    name: str
-    cases: int
-    answers: dict[str, int]
-
-
-Summary = TablesSummary | NestedSummary | TraceSummary | VectorsSummary
 
 
 def summary(capture: PageTables | NestedTables | AddressTrace | Vectors) -> Summary:
@@ -296,18 +172,9 @@ def _sharing(found: Walk) -> tuple[int, int]:
 
 def _nested(snapshot: NestedTables) -> NestedSummary:
     found = walk(snapshot.table_spa, snapshot.table_data, snapshot.ncr3, snapshot.levels)
-    readable = found.rights & R_WRITE == 0
+    fixed = found.rights & R_WRITE == 0
     size = np.int64(1) << found.shift.astype(np.int64)
-    covered = np.zeros(len(found.gva), np.bool_)
-    slots = []
-    for slot in snapshot.slots:
-        inside = (found.gva >= np.uint64(slot.gpa)) & (found.gva < np.uint64(slot.gpa + slot.size))
-        covered |= inside
-        slots.append(
-            SlotUse(slot.gpa, slot.size, slot.read_only, int(size[inside].sum()), int((inside & readable).sum()))
-        )
-    where = {int(gpa): (int(spa), 1 << int(s)) for gpa, spa, s in zip(found.gva, found.frame, found.shift, strict=True)}
-    backed = sum(_leads(where, int(gpa)) == int(spa) for gpa, spa in zip(snapshot.l2_gpa, snapshot.l2_spa, strict=True))
+    slots, covered = _slots(snapshot, found, size, fixed)
     return NestedSummary(
         name=snapshot.name,
         levels=snapshot.levels,
@@ -315,12 +182,12 @@ def _nested(snapshot: NestedTables) -> NestedSummary:
         sizes=_counts(found.shift),
         mapped=int(size.sum()),
         leaves=len(found.gva),
-        not_writable=int(readable.sum()),
+        not_writable=int(fixed.sum()),
         user=int((found.rights & R_USER != 0).sum()),
-        slots=tuple(slots),
-        outside=int((~covered).sum()),
+        slots=slots,
+        outside=len(found.gva) - covered,
         l2_tables=len(snapshot.l2_gpa),
-        l2_tables_backed=backed,
+        l2_tables_backed=int((_leads(found, snapshot.l2_gpa) == snapshot.l2_spa).sum()),
         l2_levels=snapshot.registers.levels,
         asid=snapshot.control.asid,
         exit_code=snapshot.control.exit_code,
@@ -334,14 +201,36 @@ def _nested(snapshot: NestedTables) -> NestedSummary:
     )
 
 
-def _leads(where: dict[int, tuple[int, int]], gpa: int) -> int | None:
-    """The SPA of a GPA, by the leaves of the nested tables."""
+def _slots(
+    snapshot: NestedTables, found: Walk, size: NDArray[np.int64], fixed: NDArray[np.bool_]
+) -> tuple[tuple[SlotUse, ...], int]:
+    """How much of each slot is mapped, and how many leaves lie in any slot."""
+    order = np.argsort(found.gva)
+    at = found.gva[order]
+    mapped, kept = (np.concatenate(([0], np.cumsum(part[order]))) for part in (size, fixed))
+    edges = np.zeros(len(at) + 1, np.int64)
+    slots = []
+    for slot in snapshot.slots:
+        low, high = np.searchsorted(at, np.array([slot.gpa, slot.gpa + slot.size], np.uint64))
+        edges[low] += 1
+        edges[high] -= 1
+        bytes_, pages = int(mapped[high] - mapped[low]), int(kept[high] - kept[low])
+        slots.append(SlotUse(slot.gpa, slot.size, slot.read_only, bytes_, pages))
+    return tuple(slots), int((np.cumsum(edges)[:-1] > 0).sum())
+
+
+def _leads(found: Walk, gpas: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The SPA of each GPA, by the leaves of the nested tables; 2**64-1 where there is none."""
+    spas = np.full(len(gpas), NOWHERE, np.uint64)
     for shift in (12, 21, 30):
-        base = gpa >> shift << shift
-        spa, size = where.get(base, (0, 0))
-        if size == 1 << shift:
-            return spa + gpa - base
-    return None
+        pages = found.shift == shift
+        order = np.argsort(found.gva[pages])
+        known, frames = found.gva[pages][order], found.frame[pages][order]
+        base = gpas >> np.uint64(shift) << np.uint64(shift)
+        at = np.minimum(np.searchsorted(known, base), max(0, len(known) - 1))
+        hit = known[at] == base if len(known) else np.zeros(len(gpas), np.bool_)
+        spas[hit] = frames[at[hit]] + (gpas - base)[hit]
+    return spas
 
 
 # --- traces and vectors ----------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ NOWHERE: Final = (1 << 64) - 1
 ADDRESS_CAP: Final = 1 << 52
 PAGE: Final = 4096
 CPUS_CAP: Final = 64
+SLOTS_CAP: Final = 4096
 
 PAGE_TABLE_RULES: Final = {
     "table_gpa": Array("u8", ("tables",)),
@@ -51,7 +52,7 @@ NESTED_RULES: Final = {
     "touched_l2gva": Array("u8", ("touched",)),
     "touched_first8": Array("u8", ("first8",), optional=True),
     "slots": Array("u8", ("slots", 5)),
-    "meta_json": Array("raw", ("meta",)),
+    "meta_json": Array("raw", ("meta",), optional=True),
 }
 
 
@@ -218,15 +219,7 @@ def nested_tables(path: str | os.PathLike[str]) -> NestedTables:
     file = str(path)
     arrays = npz(file, content(path), NESTED_RULES)
     meta = meta_of(file, arrays)
-    levels = whole_number(file, "member levels", int(arrays["levels"][()]), 3, 5)
-    spas = _tables(file, "table_gpa", arrays["table_gpa"])
-    ncr3 = int(arrays["ncr3"][()])
-    stands = arrays["table_level"]
-    if stands.size and not 1 <= int(stands.min()) <= int(stands.max()) <= levels:
-        found = f"levels {int(stands.min())} to {int(stands.max())}"
-        raise BadFile(file, "member table_level", found, f"levels 1 to {levels}")
-    if ncr3 not in spas or int(stands[spas[ncr3]]) != levels:
-        raise BadFile(file, "member ncr3", f"{ncr3:#x}", f"the address of a table of level {levels} in table_gpa")
+    levels, ncr3 = _root(file, arrays)
     _tables(file, "l2pt_gpa", arrays["l2pt_gpa"], at_least=0)
     for name in ("l2pt_spa", "pagemap_l2gpa", "pagemap_spa", "vmcb_spa"):
         _pages(file, name, arrays[name])
@@ -240,7 +233,7 @@ def nested_tables(path: str | os.PathLike[str]) -> NestedTables:
         levels=levels,
         ncr3=ncr3,
         table_spa=arrays["table_gpa"],
-        table_level=stands,
+        table_level=arrays["table_level"],
         table_data=arrays["table_data"],
         l2_gpa=arrays["l2pt_gpa"],
         l2_spa=arrays["l2pt_spa"],
@@ -257,9 +250,24 @@ def nested_tables(path: str | os.PathLike[str]) -> NestedTables:
     )
 
 
+def _root(file: str, arrays: Mapping[str, NDArray[Any]]) -> tuple[int, int]:
+    """Levels and root of nested tables: each table stands at a level that there is, and the root at the top."""
+    levels = whole_number(file, "member levels", int(arrays["levels"][()]), 3, 5)
+    ncr3, stands = int(arrays["ncr3"][()]), arrays["table_level"]
+    spas = _tables(file, "table_gpa", arrays["table_gpa"])
+    if not 1 <= int(stands.min()) <= int(stands.max()) <= levels:
+        found = f"levels {int(stands.min())} to {int(stands.max())}"
+        raise BadFile(file, "member table_level", found, f"levels 1 to {levels}")
+    if ncr3 not in spas or int(stands[spas[ncr3]]) != levels:
+        raise BadFile(file, "member ncr3", f"{ncr3:#x}", f"the address of a table of level {levels} in table_gpa")
+    return levels, ncr3
+
+
 def meta_of(file: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """The recorder's own notes, from the member `meta_json`."""
-    return fields(file, "meta_json", json_value(f"{file}, member meta_json", arrays["meta_json"].tobytes()), ())
+    if "meta_json" not in arrays:
+        return {}
+    return fields(file, "meta_json", json_value(file, arrays["meta_json"].tobytes(), "member meta_json"), ())
 
 
 def name_of(meta: Mapping[str, Any]) -> str:
@@ -350,6 +358,8 @@ def _control(vmcb: Words) -> Control:
 
 
 def _slots(file: str, rows: Words) -> tuple[Slot, ...]:
+    if len(rows) > SLOTS_CAP:
+        raise BadFile(file, "member slots", f"{len(rows):,} slots", f"at most {SLOTS_CAP:,}")
     for row in rows.tolist():
         _, gpa, size, _, _ = row
         if gpa % PAGE or size % PAGE or gpa + size > ADDRESS_CAP:

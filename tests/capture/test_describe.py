@@ -136,3 +136,15 @@ def test_every_sample_is_described_in_full_sentences():
         assert all(line == "" or line[-1] in ".x-w" or ": " in line or line.startswith("Address") for line in rest), (
             name
         )
+
+
+def test_slots_count_what_lies_in_them_and_what_lies_in_none(tmp_path):
+    rows = [[0, 0, 0x5000, 0, 0], [1, 0x5000, 0x1000, 0, 2], [2, 0x100000, 0x1000, 0, 0]]
+    data = build.nested_tables()["table_data"]
+    data[3, 6] = 0x88000 | 5
+    arrays = build.nested_tables(slots=np.array(rows, np.uint64), table_data=data)
+
+    numbers = summary(load(build.save(tmp_path / "any.npz", arrays)))
+
+    assert [(slot.mapped, slot.not_writable) for slot in numbers.slots] == [(0, 0), (4096, 0), (0, 0)]
+    assert (numbers.leaves, numbers.outside, numbers.not_writable) == (2, 1, 1)

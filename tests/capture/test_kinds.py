@@ -111,3 +111,13 @@ def test_every_kind_is_here_or_says_what_it_waits_for():
     assert here == {"page-tables", "nested-tables", "address-trace", "lackey", *VECTORS_HERE}
     for kind in KINDS.values():
         assert kind.ready or kind.says() == f"{kind.phrase}: {kind.waits_for}"
+
+
+@pytest.mark.parametrize(("end", "kind"), [(bytes(512), "raw-disk"), (FOOTER, "vhd-fixed")])
+def test_a_disk_image_of_any_size_is_told_without_reading_it(tmp_path, end, kind):
+    with open(tmp_path / "disk", "wb") as file:
+        file.write(BOOT)
+        file.seek(1 << 32)
+        file.write(end)
+
+    assert recognise(tmp_path / "disk").name == kind

@@ -141,3 +141,10 @@ def test_load_tells_files_by_their_content(tmp_path):
         (build.trace(), AddressTrace),
     ):
         assert isinstance(load(build.save(tmp_path / "no_name_helps", arrays)), kind)
+
+
+def test_notes_of_a_recorder_may_be_missing_where_nothing_depends_on_them(tmp_path):
+    for arrays in (build.trace(), build.nested_tables()):
+        del arrays["meta_json"]
+        capture = load(build.save(tmp_path / "any.npz", arrays))
+        assert (capture.name, capture.meta) == ("", {})
