@@ -7,25 +7,69 @@ import json
 import random
 from pathlib import Path
 
+from story.counter import GATE, counter
+
 from hvlab.story.caption import show_value, signed
 from hvlab.story.gate import Gate, answer_text, judge, parse
 from hvlab.story.picture import alt_at, changes_at, rulers_at
 from hvlab.story.storyboard import Storyboard
-from story.counter import GATE, counter
 
 FOLDER = Path(__file__).parents[1] / "golden"
 CHOICES = [{"value": 1, "label": "root"}, {"value": 2, "label": "child"}, {"value": 4, "label": "nobody"}]
 GATES = [
     GATE,
-    Gate("addressed", 200, "Where is the page?", "spa", "spa", wrong=[{"value": 0, "name": "no page", "says": "it is."}]),
+    Gate(
+        "addressed", 200, "Where is the page?", "spa", "spa", wrong=[{"value": 0, "name": "no page", "says": "it is."}]
+    ),
     Gate("ran.over", 220, "Does it run over?", "yes", "state", tells="The machine says {value}."),
     Gate("which", 230, "Which digit?", "pick", "on1", choices=CHOICES),
     Gate("all", 240, "Which digits?", "subset", "digit0", choices=CHOICES),
 ]
-TYPED = ["24", "0x18", " 0x1dc4_f000 ", "18446744073709551615", "18446744073709551616", "", "yes", "No", "1", "0", "child",
-         "2", "3", "7", "8", "nobody", "-1", "1e3", "0x", "²", "9" * 21]  # fmt: skip
-VALUES = [0, 1, 9, 65535, 65536, 0x1DC4F000, 0x7FFF_FFFF_F000, 1 << 47, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, 9999, 10000,
-          10250, 10350, 10750, 10050, 123456789, -1, -10250]  # fmt: skip
+TYPED = [
+    "24",
+    "0x18",
+    " 0x1dc4_f000 ",
+    "18446744073709551615",
+    "18446744073709551616",
+    "",
+    "yes",
+    "No",
+    "1",
+    "0",
+    "child",
+    "2",
+    "3",
+    "7",
+    "8",
+    "nobody",
+    "-1",
+    "1e3",
+    "0x",
+    "²",
+    "9" * 21,
+]
+VALUES = [
+    0,
+    1,
+    9,
+    65535,
+    65536,
+    0x1DC4F000,
+    0x7FFF_FFFF_F000,
+    1 << 47,
+    (1 << 63) - 1,
+    1 << 63,
+    (1 << 64) - 1,
+    9999,
+    10000,
+    10250,
+    10350,
+    10750,
+    10050,
+    123456789,
+    -1,
+    -10250,
+]
 KINDS = ["dec", "hex", "gva", "gpa", "spa", "iova", "time", "enum:state", "enum:access", "word:Register"]
 
 

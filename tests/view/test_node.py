@@ -1,23 +1,18 @@
 """The browser's code, run by Node as it stands, against the golden story that Python writes."""
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from hvlab.view.esm import STATIC, css, join, source
+from view.conftest import NODE, REQUIRED
 from view.golden import FOLDER, golden
 
 HERE = Path(__file__).parent
-NODE = shutil.which("node") or ""
-REQUIRED = os.environ.get("CI") == "true" or os.environ.get("HVLAB_REQUIRE_BROWSER") == "1"
 MODULES = sorted(path.name for path in STATIC.glob("*.mjs"))
 RUN = [pytest.param(True, id="node")] if NODE or REQUIRED else []
-if not RUN:
-    print("tests/view: no `node` on the path, so the browser's code is tested in the browser only")
 
 
 def node(*arguments: object) -> str:
@@ -57,7 +52,9 @@ def test_names_at_the_top_are_unique_across_modules():
     names = [
         name
         for module in MODULES
-        for name in re.findall(r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", source(module), re.MULTILINE)
+        for name in re.findall(
+            r"^(?:export )?(?:async )?(?:const|let|function|class) (\w+)", source(module), re.MULTILINE
+        )
     ]
 
     assert sorted(names) == sorted(set(names))
@@ -67,7 +64,8 @@ def test_names_at_the_top_are_unique_across_modules():
 def test_no_module_turns_data_into_markup_or_code_or_talks_to_a_network(module):
     text = source(module)
     forbidden = (
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\b|new Function"
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment"
+        r"|\beval\b|new Function"
         r"|\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|localStorage|sessionStorage|indexedDB|document\.cookie"
         r"|window\.|globalThis|\bimport\(|\.src\s*=|setAttribute\(\"(?:style|href|src|on)"
     )

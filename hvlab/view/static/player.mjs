@@ -95,12 +95,12 @@ function makePlayer(section, firstStory, scene, hooks) {
   const speed = el("select.speed", { "aria-label": "Speed", title: "Frames a second, or simulated time slowed down" }, ...SPEEDS.map((rate) => el("option", { value: rate, selected: rate === 1 }, `${rate}/s`)),
     ...(firstStory.timed || !complete ? [3, 4, 5, 6].map((n) => el("option", { value: -n }, `×10⁻${"⁰¹²³⁴⁵⁶"[n]}`)) : []));
   const marks = el("div.marks", { "aria-hidden": "true" }), token = el("span.token"), caption = el("p.caption", { id: `${prefix}-caption` }), rule = el("p.rule");
-  const body = el("div.stage", {}, region, side), tableBox = el("div", { hidden: true }, table.node);
+  const tableBox = el("div.tablehost", { hidden: true }, table.node), body = el("div.stage", {}, region, tableBox, side);
   section.append(
     el("div.top", {}, el("b.title", {}, scene.title), el("div.tabs", { role: "group", "aria-label": "View" }, ...(views.length > 1 ? tabs : [])), tableButton, button("full", "Full screen", full), moreButton),
     el("div.controls", { role: "group", "aria-label": "Step through the story" }, first, back, play, next, end,
       el("div.track", {}, marks, slider), el("label.goto", {}, number, el("span", {}, ` of ${last}`)), grain, speed),
-    el("div.says", {}, token, caption, rule), note, gates.node, more.node, body, tableBox, status);
+    el("div.says", {}, token, caption, rule), note, gates.node, more.node, body, status);
   side.append(state.node, rulers.node);
   if (bytesView) side.append(bytesView.node);
   section.tabIndex = -1;
@@ -110,24 +110,31 @@ function makePlayer(section, firstStory, scene, hooks) {
   function choose(at) {
     view = at;
     if (!tableFirst) toggleTable(false);
-    tabs.forEach((tab, i) => tab.setAttribute("aria-pressed", String(i === at)));
     const picture = views[at]?.picture;
     region.replaceChildren();
     drawn = null;
-    if (bytesView) bytesView.node.hidden = Boolean(picture) || at < 0;
-    region.hidden = !picture;
-    body.classList.toggle("wide", !picture);
-    rulers.node.hidden = !picture;
+    arrange();
     if (picture) {
       drawn = { picture, ...drawLayer(picture, `${prefix}-${at}`), shift: new Map() };
       region.setAttribute("aria-label", picture.title);
       region.append(drawn.svg);
       for (const [verb, id, frame] of picture.bind) {
-        if (verb === "jump") hooks.on(drawn.byId.get(id), "click", () => go(Number(frame), { manual: true }));
+        if (verb !== "jump") continue;
+        drawn.byId.get(id).classList.add("jump");
+        drawn.byId.get(id).addEventListener("click", () => go(Number(frame), { manual: true }));
       }
     }
     if (k >= 0) show();
     measure();
+  }
+  // What stands on the stage: the picture or the bytes, or the table in their place (beside them where it comes first).
+  function arrange() {
+    const { picture } = views[view] ?? {}, covered = !tableBox.hidden && !tableFirst;
+    tabs.forEach((tab, i) => tab.setAttribute("aria-pressed", String(i === view && !covered)));
+    region.hidden = !picture || covered;
+    rulers.node.hidden = !picture;
+    if (bytesView) bytesView.node.hidden = Boolean(picture) || covered;
+    body.classList.toggle("wide", !picture && !covered);
   }
   function showPicture() {
     const { picture, byId, about, shift } = drawn, state = ctx.story.stateAt(k);
@@ -265,7 +272,7 @@ function makePlayer(section, firstStory, scene, hooks) {
   // ---- panels
   function toggleTable(open = tableBox.hidden) {
     tableBox.hidden = !open;
-    body.hidden = open && !tableFirst;
+    arrange();
     tableButton.setAttribute("aria-pressed", String(open));
     if (open && k >= 0) table.show(k);
   }
@@ -317,7 +324,7 @@ function makePlayer(section, firstStory, scene, hooks) {
   let told = false;
   const size = new ResizeObserver(([entry]) => {
     section.classList.toggle("narrow", entry.contentRect.width < 780);
-    if (!told && entry.contentRect.width > 0 && entry.contentRect.width < 400) (tableFirst = true), body.before(tableBox), toggleTable(true);
+    if (!told && entry.contentRect.width > 0 && entry.contentRect.width < 400) (tableFirst = true), body.prepend(tableBox), toggleTable(true);
     told ||= entry.contentRect.width > 0;
     measure();
   });
@@ -354,7 +361,7 @@ function makePlayer(section, firstStory, scene, hooks) {
       try {
         if (k < 0) k = 0;
         toggleTable(true);
-        body.hidden = true;
+        region.hidden = side.hidden = true;
       } catch (error) {
         console.error(error);
       }
