@@ -14,8 +14,8 @@ LONGEST_SPA: Final = 1 << 32  # longer addresses do not fit into a cell: the ind
 NOWHERE: Final = 15
 
 ENUMS: Final = {
-    "row": {0: "the data", **{k: f"level {k}" for k in range(1, 6)}, NOWHERE: "none"},
-    "column": {0: "the guest's own entry", **{k: f"level {k}" for k in range(1, 6)}, NOWHERE: "none"},
+    "row": {0: "the data", **{k: f"guest level {k}" for k in range(1, 6)}, NOWHERE: "none"},
+    "column": {0: "the guest's own entry", **{k: f"nested level {k}" for k in range(1, 6)}, NOWHERE: "none"},
     "yes": {0: "no", 1: "yes"},
     "fault": {
         0: "none",
@@ -29,7 +29,7 @@ ENUMS: Final = {
     "known": {0: "", 1: "L1 TLB", 2: "L2 TLB", 3: "paging-structure cache", 4: "nested cache"},
     "lookup": {0: "for the data page", **{k: f"for the guest's level-{k} table" for k in range(1, 6)}, NOWHERE: ""},
     "gives": {
-        0: "not in use: the walk cannot go on",
+        0: "is not present: the walk cannot go on",
         1: "leads to the next second-level table",
         2: "gives the page of the guest's table",
         3: "gives the page of the data",
@@ -244,7 +244,7 @@ def _detail(x: float) -> tuple[list[Element], list[Element]]:
     result = {MOMENTS[name]: "SPA {data_spa:spa}" for name in ("tlb_hit", "stale_entry_used", "tlb_filled")}
     result |= {MOMENTS[name]: "SPA {leads:spa}" for name in ("structure_cache_hit", "nested_cache_hit")}
     result[MOMENTS["translated"]] = "GPA {data_gpa:gpa}"
-    whose = {nested: "second level, {column:enum:column}", guest: "guest, {row:enum:row}: its own entry"}
+    whose = {nested: "{row:enum:row}, {column:enum:column}", guest: "{row:enum:row}: its own entry"}
     whose |= {moment: "{known:enum:known}" for moment in cached}
     whose |= {
         MOMENTS["translated"]: "the data page: {large:enum:page_size}",
@@ -254,7 +254,7 @@ def _detail(x: float) -> tuple[list[Element], list[Element]]:
         MOMENTS["tlb_filled"]: "kept by {kept:enum:kept}",
         MOMENTS["tlb_missed"]: "no TLB answers: the walk begins",
     }
-    whose |= dict.fromkeys(faults, "guest: {row:enum:row}; nested: {column:enum:column}")
+    whose |= dict.fromkeys(faults, "{row:enum:row}, {column:enum:column}")
     whose[MOMENTS["general_protection_raised"]] = "the address is not canonical"
     whose |= dict.fromkeys(marked, "the entry is written back")
     layer = [
@@ -388,12 +388,12 @@ def _alt() -> dict[str, Any]:
         ]: "A stale cached translation gives SPA {data_spa:spa}; the tables say otherwise by now.",
         MOMENTS[
             "structure_cache_hit"
-        ]: "The paging-structure cache spares all reads above the guest's {row:enum:row} entry.",
+        ]: "The paging-structure cache spares all reads above the {row:enum:row} entry.",
         MOMENTS[
             "nested_cache_hit"
         ]: "The nested cache spares the second-level reads {row:enum:lookup}: SPA {leads:spa}.",
         nested: "Read {number} of up to {most}: {row:enum:lookup}, nested level {column:dec}: " + read,
-        guest: "Read {number} of up to {most}: guest {row:enum:row}, its own entry: " + read,
+        guest: "Read {number} of up to {most}: {row:enum:row}, its own entry: " + read,
         MOMENTS["tlb_filled"]: "The translation is kept by {kept:enum:kept}, as a {large:enum:page_size} page.",
         MOMENTS["translated"]: "{total} reads in all. GVA {gva:gva} is GPA {data_gpa:gpa} is SPA {data_spa:spa}.",
         MOMENTS["tlb_flushed"]: "Cached translations are dropped; no table is read.",
@@ -401,7 +401,7 @@ def _alt() -> dict[str, Any]:
     written = " A {a_old} to {a_new}, D {d_old} to {d_new}: written to memory."
     for name in ("accessed_set", "dirty_set"):
         cases[MOMENTS[name]] = "The entry at SPA {spa:spa} is written: A {a_old} to {a_new}, D {d_old} to {d_new}."
-    stop = "Reads so far: {reads}. {fault:enum:fault}. {row:enum:row}; {column:enum:column}; code {code:hex}."
+    stop = "Reads so far: {reads}. {fault:enum:fault}. Stopped for {row:enum:row}, at {column:enum:column}; code {code:hex}."
     cases |= {MOMENTS[name]: stop for name in ("page_fault_raised", "ept_violation_raised", "nested_page_fault_raised")}
     cases[MOMENTS["general_protection_raised"]] = "GVA {gva:gva} is not canonical: #GP to the guest, no table is read."
     cases[MOMENTS["ept_misconfigured"]] = (
