@@ -9,9 +9,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hvlab
 from hvlab.errors import HvlabError
+
+if TYPE_CHECKING:
+    from hvlab.capture.accesses import AddressTrace
 
 Command = Callable[[argparse.Namespace], int]
 LIBRARIES = ("numba", "numpy", "matplotlib", "networkx", "ipywidgets", "anywidget", "jupyterlab")
@@ -119,11 +123,17 @@ def open_file(chosen: argparse.Namespace) -> int:
     if chosen.html is None:
         from hvlab.capture.describe import describe
 
-        print(describe(Path(chosen.path)))
+        print(describe(Path(chosen.path), _study))
         return 0
     from hvlab.view import report
 
     return _write(Path(chosen.html), report.html(Path(chosen.path)))
+
+
+def _study(trace: "AddressTrace") -> str:
+    from hvlab.lab.study import describe_study
+
+    return describe_study(trace)
 
 
 def verify(chosen: argparse.Namespace) -> int:
@@ -157,6 +167,13 @@ def notebooks(chosen: argparse.Namespace) -> int:
     for name, done in lessons.copy(Path(chosen.folder)):
         print(f"{name}: {done}")
     return 0
+
+
+def _study(trace: "AddressTrace") -> str:
+    """What the engine makes of an address trace; loaded only when there is one."""
+    from hvlab.lab.study import describe_study
+
+    return describe_study(trace)
 
 
 def _write(out: Path, text: str) -> int:

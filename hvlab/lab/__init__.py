@@ -1,0 +1,1 @@
+"""The lab's own logic: studies, predictions, checks. No widgets: `view` draws what is made here."""
