@@ -206,15 +206,19 @@ def structure_fill(t, p, gva, level, table, rights):
 
 @kernel
 def remember(m, p, t, trace, vp, cause, gva, spa, entry, size):
-    """Keep a finished translation in both TLBs; `size` is the smaller of both levels' page sizes."""
+    """Keep a finished translation in both TLBs; `size` is the smaller of both levels' page sizes.
+
+    A global page is for every address space, but only while CR4.PGE is set. Source: SDM vol. 3A 4.10.2.4.
+    """
     shift = 12 + 9 * size
-    tag = gva >> shift & PAGE_NUMBERS | (p["tag"] & ~(I(4095) << PCID_SHIFT) | GLOBAL if entry & G != 0 else p["tag"])
+    mine, everyone = p["tag"], p["tag"] & ~(I(4095) << PCID_SHIFT) | GLOBAL
+    tag = gva >> shift & PAGE_NUMBERS | (everyone if entry & G != 0 and p["cr4"] & PGE != 0 else mine)
     frame = spa & ~((I(1) << shift) - 1)
     entry = entry & ~FRAME & ~(I(3) << SIZE_SHIFT) | frame | size << SIZE_SHIFT
-    evicted = l1_fill(t, size, tag, entry)
+    evicted = l1_fill(t, size, tag, entry, mine, everyone)
     if evicted >= 0:
         cause = events.tlb_filled(m, trace, vp, cause, I(1), gva, spa, shift, evicted)
-    evicted = l2_fill(t, tag, entry)
+    evicted = l2_fill(t, tag, entry, mine, everyone)
     if evicted >= 0:
         cause = events.tlb_filled(m, trace, vp, cause, I(2), gva, spa, shift, evicted)
     return cause
@@ -366,7 +370,7 @@ def cached(m, p, t, trace, vp, cause, gva, access):
                 cause = events.tlb_hit(m, trace, vp, cause, I(2), gva, spa, shift)
                 if entry & STALE != 0:
                     cause = events.stale_entry_used(m, trace, vp, cause, I(2), gva, spa)
-                evicted = l1_fill(t, I(size), t["l2"]["tag"][s, w], entry)
+                evicted = l1_fill(t, I(size), t["l2"]["tag"][s, w], entry, mine, everyone)
                 if evicted >= 0:
                     cause = events.tlb_filled(m, trace, vp, cause, I(1), gva, spa, shift, evicted)
                 return True, spa, cause

@@ -106,7 +106,10 @@ def oldest(used, ways):
 
 @kernel
 def l1_lookup(t, size, page, mine, everyone):
-    """Return (way, set) of a translation in the L1 TLB for one page size; way -1 if it is not there."""
+    """Return (way, set) of a translation in the L1 TLB for one page size; way -1 if it is not there.
+
+    If an entry of this address space and a global one both serve the page, the way of the higher number answers.
+    """
     s = page & t["l1_sets"] - 1
     tags = t["l1"]["tag"][size, s]
     way = I(-1)
@@ -129,14 +132,18 @@ def l2_lookup(t, size, page, mine, everyone):
 
 
 @kernel
-def l1_fill(t, size, tag, entry):
-    """Keep a translation in the L1 TLB; return 1 if another one had to leave, -1 if the cache is switched off."""
+def l1_fill(t, size, tag, entry, mine, everyone):
+    """Keep a translation in the L1 TLB, in the place of the one that served its page until now.
+
+    Return 1 if a translation of another page had to leave, -1 if the cache is switched off.
+    """
     if t["l1_ways"] == 0:
         return I(-1)
-    w, s = l1_lookup(t, size, tag & PAGE_NUMBERS, tag & ~PAGE_NUMBERS, tag & ~PAGE_NUMBERS)
+    w, s = l1_lookup(t, size, tag & PAGE_NUMBERS, mine, everyone)
+    evicted = I(0)
     if w < 0:
         w = oldest(t["l1"]["used"][size, s], t["l1_ways"])
-    evicted = I(t["l1"]["tag"][size, s, w] != 0 and t["l1"]["tag"][size, s, w] != tag)
+        evicted = I(t["l1"]["tag"][size, s, w] != 0)
     t["l1"]["tag"][size, s, w] = tag
     t["l1"]["entry"][size, s, w] = entry
     t["l1"]["used"][size, s, w] = t["tick"]
@@ -144,15 +151,16 @@ def l1_fill(t, size, tag, entry):
 
 
 @kernel
-def l2_fill(t, tag, entry):
-    """Keep a translation in the L2 TLB; return 1 if another one had to leave, -1 if the cache is switched off."""
+def l2_fill(t, tag, entry, mine, everyone):
+    """Keep a translation in the L2 TLB, as `l1_fill` does."""
     if t["l2_ways"] == 0:
         return I(-1)
     size = entry >> SIZE_SHIFT & 3
-    w, s = l2_lookup(t, size, tag & PAGE_NUMBERS, tag & ~PAGE_NUMBERS, tag & ~PAGE_NUMBERS)
+    w, s = l2_lookup(t, size, tag & PAGE_NUMBERS, mine, everyone)
+    evicted = I(0)
     if w < 0:
         w = oldest(t["l2"]["used"][s], t["l2_ways"])
-    evicted = I(t["l2"]["tag"][s, w] != 0 and t["l2"]["tag"][s, w] != tag)
+        evicted = I(t["l2"]["tag"][s, w] != 0)
     t["l2"]["tag"][s, w] = tag
     t["l2"]["entry"][s, w] = entry
     t["l2"]["used"][s, w] = t["tick"]
