@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problem = str(error)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read us has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         problem = f"{error.filename or 'a file'}: {error.strerror or error}"
     print(f"hvlab: {problem}", file=sys.stderr)
@@ -167,13 +170,6 @@ def notebooks(chosen: argparse.Namespace) -> int:
     for name, done in lessons.copy(Path(chosen.folder)):
         print(f"{name}: {done}")
     return 0
-
-
-def _study(trace: "AddressTrace") -> str:
-    """What the engine makes of an address trace; loaded only when there is one."""
-    from hvlab.lab.study import describe_study
-
-    return describe_study(trace)
 
 
 def _write(out: Path, text: str) -> int:
