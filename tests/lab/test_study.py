@@ -161,7 +161,7 @@ def test_the_counts_do_not_depend_on_the_slices(monkeypatch):
 
 
 def test_an_interrupt_is_heard_between_two_slices(monkeypatch):
-    lengths = []
+    lengths: list[int] = []
 
     def stop(trace, begin, end):
         lengths.append(end - begin)
@@ -170,11 +170,12 @@ def test_an_interrupt_is_heard_between_two_slices(monkeypatch):
         return accesses(trace, begin, end)
 
     monkeypatch.setattr(module, "accesses", stop)
+    monkeypatch.setattr(module, "FIRST_SLICE", 256)
     monkeypatch.setattr(module, "SECONDS", 0.0)
 
     with pytest.raises(KeyboardInterrupt):
         study("sort", limit=FIRST)
-    assert lengths == [module.FIRST_SLICE] * 3
+    assert lengths == [256] * 3
 
 
 def test_a_table_prints_without_a_measured_time_and_says_what_its_numbers_mean():
