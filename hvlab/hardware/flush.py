@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hvlab.hardware.tlb import PCID_SHIFT, VPID_SHIFT
+from hvlab.hardware.tlb import PCID_SHIFT, SIZE_SHIFT, VPID_SHIFT
 
 Mask = npt.NDArray[np.bool_]
 ONE_ADDRESS, ONE_SPACE, WITH_GLOBALS, ONE_TAG, ONE_SECOND_LEVEL, EVERYTHING = 1, 2, 3, 4, 5, 6
@@ -50,16 +50,10 @@ def _of_space(tags: Any, vpid: int, pcid: int) -> Mask:
 def one_address(tlb: Any, vpid: int, pcid: int, gva: int) -> int:
     """INVLPG: one page, whatever its size, global or not; and every paging-structure entry of the address space."""
     count = drop(tlb["structure"], _of_space(tlb["structure"]["tag"], vpid, pcid))
-    for size in range(3):
-        for cache, at in ((tlb["l1"], size), (tlb["l2"], slice(None))):
-            tags = cache["tag"][at]
-            hit = (page_of(tags) == gva >> 12 + 9 * size) & (vpid_of(tags) == vpid) & (tags != 0)
-            if cache is not tlb["l1"]:
-                hit &= cache["entry"] >> 10 & 3 == size
-            hit &= (pcid_of(tags) == pcid) | (pcid_of(tags) == GLOBAL_MARK)
-            which = np.zeros(cache["tag"].shape, np.bool_)
-            which[at] = hit
-            count += drop(cache, which)
+    for cache in (tlb["l1"], tlb["l2"]):
+        tags, size = cache["tag"], cache["entry"] >> SIZE_SHIFT & 3
+        hit = (tags != 0) & (vpid_of(tags) == vpid) & (page_of(tags) == gva >> 12 + 9 * size)
+        count += drop(cache, hit & ((pcid_of(tags) == pcid) | (pcid_of(tags) == GLOBAL_MARK)))
     return count
 
 
