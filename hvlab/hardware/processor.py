@@ -31,6 +31,7 @@ from hvlab.hardware.tlb import (
     STRUCTURE_WAYS,
     TLB,
     VPID_SHIFT,
+    forget,
     l1_fill,
     l1_lookup,
     l2_fill,
@@ -168,7 +169,8 @@ def page_fault(m, p, trace, vp, cause, gva, access, why, level):
     code = why | access & (WRITE | USER)
     if access & FETCH != 0 and (p["efer"] & NXE != 0 or p["cr4"] & SMEP != 0):
         code |= FETCH
-    p["cr2"] = gva
+    if access & PEEK == 0:
+        p["cr2"] = gva
     m["count"]["faults"] += 1
     events.page_fault_raised(m, trace, vp, cause, gva, code, level)
     return PAGE_FAULT | code << DETAIL
@@ -394,7 +396,14 @@ def translate(m, p, t, mem, trace, vp, gva, access):
         found, spa, cause = cached(m, p, t, trace, vp, cause, gva, access)
         if found:
             return OK, spa
-    return walk(m, p, t, mem, trace, vp, cause, gva, access)
+    fault, spa = walk(m, p, t, mem, trace, vp, cause, gva, access)
+    if fault != OK and access & PEEK == 0:
+        kind = fault & (I(1) << DETAIL) - 1
+        if kind in (EPT_VIOLATION, NESTED_FAULT):
+            nested.forget_guest_page(t, p, p["fault_gpa"])
+        if kind in (PAGE_FAULT, EPT_VIOLATION, NESTED_FAULT):
+            forget(t, p["tag"], p["tag"] & ~(I(4095) << PCID_SHIFT) | GLOBAL, gva)
+    return fault, spa
 
 
 @kernel
@@ -415,7 +424,10 @@ def run(state, mem, trace, vp, gva, access, fault, spa):
         if 0 < trace.shape[0] < m["rows"] + WORST_STEP:
             done = I(k)
             break
-        fault[k], spa[k] = translate(m, p, t, mem, trace, vp, gva[k], access[k] & ACCESS)
+        want = access[k] & ACCESS
+        if want & IMPLICIT != 0:
+            want &= ~USER  # the processor's own access, whoever runs. Source: SDM vol. 3A 4.6
+        fault[k], spa[k] = translate(m, p, t, mem, trace, vp, gva[k], want)
     m["steps"] += done
     m["count"]["accesses"] += done
     return I(done)

@@ -202,6 +202,14 @@ def nested_fill(t, p, gpa, spa, rights, size):
 
 
 @kernel
+def forget_guest_page(t, p, gpa):
+    """Drop what the nested cache knows of a guest page, after a violation. Source: SDM vol. 3C, as for `tlb.forget`."""
+    w, s = nested_lookup(t, p, gpa)
+    if w >= 0:
+        t["nested"]["tag"][s, w] = t["nested"]["entry"][s, w] = t["nested"]["used"][s, w] = 0
+
+
+@kernel
 def second_level_walk(m, p, mem, trace, vp, cause, gpa, access, guest_level, user, gva):
     """Walk the second-level tables: (fault, SPA, rights, size, cause)."""
     level, table, rights, why, spa, entry = p["second_levels"], p["root"], EVERY_RIGHT, OK, I(0), I(0)

@@ -165,3 +165,30 @@ def l2_fill(t, tag, entry, mine, everyone):
     t["l2"]["entry"][s, w] = entry
     t["l2"]["used"][s, w] = t["tick"]
     return evicted
+
+
+@kernel
+def forget(t, mine, everyone, gva):
+    """Drop all that would serve one address, so that a fault cannot come back from a cache alone.
+
+    Sources: SDM vol. 3A 4.10.4.1 (page faults), vol. 3C, operations that invalidate cached mappings (EPT violations).
+    """
+    for size in range(3):
+        page = gva >> 12 + 9 * size & PAGE_NUMBERS
+        s = page & t["l1_sets"] - 1
+        for w in range(L1_WAYS):
+            tag = t["l1"]["tag"][size, s, w]
+            if tag == mine | page or tag == everyone | page:
+                t["l1"]["tag"][size, s, w] = t["l1"]["entry"][size, s, w] = t["l1"]["used"][size, s, w] = 0
+        s = page & t["l2_sets"] - 1
+        for w in range(L2_WAYS):
+            tag = t["l2"]["tag"][s, w]
+            if (tag == mine | page or tag == everyone | page) and t["l2"]["entry"][s, w] >> SIZE_SHIFT & 3 == size:
+                t["l2"]["tag"][s, w] = t["l2"]["entry"][s, w] = t["l2"]["used"][s, w] = 0
+    for level in range(1, 5):
+        prefix = gva >> 12 + 9 * level & PAGE_NUMBERS
+        s = prefix & t["structure_sets"] - 1
+        for w in range(STRUCTURE_WAYS):
+            if t["structure"]["tag"][level, s, w] == mine | prefix:
+                t["structure"]["tag"][level, s, w] = t["structure"]["entry"][level, s, w] = 0
+                t["structure"]["used"][level, s, w] = 0
