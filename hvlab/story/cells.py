@@ -43,6 +43,7 @@ MOMENTS: Final = {
     )
 }  # what a frame tells, as a number that does not change when the catalogue grows
 
+EXCEPTIONS: Final = frozenset({"page_fault_raised", "general_protection_raised"})  # the guest learns of these
 MARKED: Final = frozenset({"second_level_entry_read", "table_entry_read", "accessed_set", "dirty_set"})
 
 UNREAD, READ, STRUCTURE, NESTED, NOT_NEEDED, FAULT, FROM_TLB = range(7)
@@ -54,11 +55,23 @@ ENTRY_BITS: Final = (0, 1, 2, 5, 6, 7, 8, 9, 63)
 
 OF_ONE_ACCESS: Final = (
     *("number", "reads", "total", "known", "gpa", "spa", "entry", "which", "gives", "onward", "leads", "shown"),
-    *("fault", "code", "data_gpa", "data_spa", "large", "kept", "here_fault"),
+    *("fault", "code", "data_gpa", "data_spa", "large", "kept", "here_fault", "to_guest"),
 )  # facts that begin at 0 again with each access
 HIDDEN: Final = (
     *("moment", "tale", "most", "total", "known", "which", "gives", "onward", "shown", "count", "here", "has_gpa"),
-    *("a_old", "a_new", "d_old", "d_new", "evicted", "kept", "flush", "here_fault", "fault_row", "fault_column"),
+    *(
+        "a_old",
+        "a_new",
+        "d_old",
+        "d_new",
+        "evicted",
+        "kept",
+        "flush",
+        "here_fault",
+        "to_guest",
+        "fault_row",
+        "fault_column",
+    ),
 )  # facts that the picture needs and the state table does not show
 
 
@@ -253,6 +266,7 @@ class Walk:
         column = words["level"] if "guest_level" in words else 0 if "level" in words else NOWHERE
         code = words.get("error_code", words.get("qualification", words.get("entry", 0)))
         self.facts |= {"shown": 1, "fault": FAULTS[name], "code": code, "onward": 0, "row": row, "column": column}
+        self.facts["to_guest"] = int(name in EXCEPTIONS)
         for bit in CODE_BITS:
             self.facts[f"c{bit}"] = code >> bit & 1
         if "gpa" in words:

@@ -386,9 +386,7 @@ def _alt() -> dict[str, Any]:
         MOMENTS[
             "stale_entry_used"
         ]: "A stale cached translation gives SPA {data_spa:spa}; the tables say otherwise by now.",
-        MOMENTS[
-            "structure_cache_hit"
-        ]: "The paging-structure cache spares all reads above the {row:enum:row} entry.",
+        MOMENTS["structure_cache_hit"]: "The paging-structure cache spares all reads above the {row:enum:row} entry.",
         MOMENTS[
             "nested_cache_hit"
         ]: "The nested cache spares the second-level reads {row:enum:lookup}: SPA {leads:spa}.",
@@ -401,7 +399,10 @@ def _alt() -> dict[str, Any]:
     written = " A {a_old} to {a_new}, D {d_old} to {d_new}: written to memory."
     for name in ("accessed_set", "dirty_set"):
         cases[MOMENTS[name]] = "The entry at SPA {spa:spa} is written: A {a_old} to {a_new}, D {d_old} to {d_new}."
-    stop = "Reads so far: {reads}. {fault:enum:fault}. Stopped for {row:enum:row}, at {column:enum:column}; code {code:hex}."
+    stop = (
+        "Reads so far: {reads}. {fault:enum:fault}. "
+        "Stopped for {row:enum:row}, at {column:enum:column}; code {code:hex}."
+    )
     cases |= {MOMENTS[name]: stop for name in ("page_fault_raised", "ept_violation_raised", "nested_page_fault_raised")}
     cases[MOMENTS["general_protection_raised"]] = "GVA {gva:gva} is not canonical: #GP to the guest, no table is read."
     cases[MOMENTS["ept_misconfigured"]] = (

@@ -6,7 +6,7 @@ top first, and a last one for the guest's own entry. With g guest levels and n s
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from hvlab.errors import BadRequest
 from hvlab.story.cells import FAULTS, Shape, Walk, declared_facts
@@ -127,3 +127,21 @@ def cell_frames(frames: Sequence[Frame]) -> dict[tuple[int, int], int]:
         if frame.kind in READS:
             found.setdefault((frame.facts["row"], frame.facts["column"]), number)
     return found
+
+
+def story_of(what: Any, grain: str = "event", title: str = "") -> Storyboard:
+    """Return a story as it is, or tell a trace, or the trace that a step of the machine carries.
+
+    Raises
+    ------
+    BadRequest
+        If there is no trace in it.
+    """
+    if isinstance(what, Storyboard):
+        return what
+    trace = getattr(what, "trace", what)
+    if not isinstance(trace, Trace):
+        raise BadRequest(
+            "a story", f"a {type(what).__name__}", "what machine.translate(...) gave, its trace or a story"
+        )
+    return WalkLens(grain).story(trace, title)

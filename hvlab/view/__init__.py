@@ -7,31 +7,36 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hvlab.story.storyboard import Storyboard
     from hvlab.view.player import Player
 
 
-def show(story: "Storyboard", gate: Any = None, teacher: bool | None = None) -> "Player":
+def show(story: Any, gate: Any = None, teacher: bool | None = None) -> "Player":
     """Show a story in the notebook.
 
     Parameters
     ----------
     story
-        What happened.
+        What happened: a story, or a trace of the machine (or a step that carries one), told by its lens.
     gate
-        A prediction, or several, that close the story until they are answered: a `story.gate.Gate`, or anything that
-        carries one as `gate` with `answer` (None or a number) and `confidence`.
+        A prediction, or several, that close the story until they are answered: a `story.gate.Gate`, or a
+        `lab.predict.Prediction`, which hears the answer that is given in the browser.
     teacher
         True opens all predictions, False closes them; by default ``HVLAB_MODE`` decides.
     """
+    from hvlab.story.walk import story_of
     from hvlab.view.player import Player
 
+    board = story_of(story)
     asked = list(gate) if isinstance(gate, Sequence) else [] if gate is None else [gate]
     if asked:
-        story = story.with_gates([getattr(one, "gate", one) for one in asked])
+        board = board.with_gates([one.gate_for(board) if hasattr(one, "gate_for") else one for one in asked])
     answers = {
-        getattr(one, "gate", one).id: (one.answer, getattr(one, "confidence", ""))
+        one.id: (one.answer, getattr(one, "confidence", ""))
         for one in asked
         if getattr(one, "answer", None) is not None
     }
-    return Player(story, teacher, answers)
+    player = Player(board, teacher, answers)
+    for one in asked:
+        if hasattr(one, "hear"):
+            player.observe(lambda change, one=one: one.hear(change["new"]), "answers")
+    return player

@@ -1,0 +1,118 @@
+"""Predictions: the learner commits before the lab shows.
+
+A prediction is asked once; its first answer stays. The story that it closes brings the truth, and the wrong models run
+on that same story: nothing here knows an answer.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hvlab.errors import plain
+from hvlab.lab.items import Item, find
+from hvlab.story.gate import CONFIDENCE, WANTED_NUMBER, Gate, Outcome, answer_text, judge, mode, parse
+from hvlab.story.storyboard import Storyboard
+
+_asked: dict[str, "Prediction"] = {}
+
+
+class Prediction:
+    """A question, and its first answer.
+
+    Attributes
+    ----------
+    answer : int or None
+        None until an answer is in.
+    confidence : str
+        `guess`, `think`, `sure`, or nothing.
+    """
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.answer: int | None = None
+        self.confidence = ""
+
+    @property
+    def id(self) -> str:
+        """The question's id, such as ``"05.reads"``."""
+        return self.item.id
+
+    def give(self, answer: Any, confidence: str = "") -> str:
+        """Take an answer; return a sentence if it cannot be read, else nothing. A second answer changes nothing."""
+        try:
+            value = parse({"kind": self.item.kind, "choices": []}, as_typed(answer))
+        except ValueError as refused:
+            return f"{plain(answer, 40)}: {refused}."
+        if confidence not in ("", *CONFIDENCE):
+            return f"{plain(confidence, 40)}: wanted {', '.join(CONFIDENCE[:-1])} or {CONFIDENCE[-1]}."
+        if self.answer is None:
+            self.answer, self.confidence = value, confidence
+        return ""
+
+    def hear(self, answers: Mapping[str, Mapping[str, str]]) -> None:
+        """Take the answer that a player's answers hold, if it is among them."""
+        if self.id in answers:
+            self.give(answers[self.id]["value"], answers[self.id].get("confidence", ""))
+
+    def gate_for(self, story: Storyboard) -> Gate:
+        """Return the gate that closes a story until this prediction is in."""
+        return self.item.gate(story)
+
+    def outcome(self, story: Storyboard) -> Outcome | None:
+        """Return the answer beside what the story says; None while there is no answer."""
+        if self.answer is None:
+            return None
+        gate = self.gate_for(story).as_json(len(story) - 1)
+        return judge(gate, self.answer, story.value(gate["fact"], gate["at"]), self.confidence)
+
+    def __repr__(self) -> str:
+        if self.answer is not None:
+            said = answer_text({"kind": self.item.kind, "choices": []}, self.answer)
+            sure = f", {self.confidence}" if self.confidence else ""
+            return f"{self.id}: you said {said}{sure}. The story below it is open."
+        example = "True" if self.item.kind == "yes" else "your number"
+        wait = "The story below waits for it" if mode() == "learn" else f"The story below is open ({mode()} mode)"
+        return f"{self.id}: {self.item.question}\n{wait}. Answer there, or here: predict({self.id!r}, {example})"
+
+
+def as_typed(answer: Any) -> Any:
+    """Return an answer as a plain number, truth value or text, by its type; the answer's own methods are not asked.
+
+    Raises
+    ------
+    ValueError
+        With the sentence that the learner sees, for every other type.
+    """
+    kind = type(answer)
+    if kind in (int, str, bool):
+        return answer
+    if issubclass(kind, np.integer):
+        return int(answer)
+    raise ValueError(WANTED_NUMBER)
+
+
+def predict(id: str, answer: Any = None, confidence: str = "") -> Prediction:
+    """Ask a question, or answer it; the first answer stays.
+
+    Parameters
+    ----------
+    id
+        Such as ``"05.reads"``.
+    answer
+        A number, decimal or ``"0x18"``; True or False for a yes-or-no question. None asks.
+    confidence
+        `guess`, `think` or `sure`.
+    """
+    asked = _asked.get(id) or _asked.setdefault(id, Prediction(find(id)))
+    if answer is not None:
+        refused = asked.give(answer, confidence)
+        if refused:
+            print(f"{refused} Nothing is recorded.")
+    return asked
+
+
+def again(id: str) -> Prediction:
+    """Forget the answer to a question, and ask it once more."""
+    _asked.pop(id, None)
+    return predict(id)
