@@ -7,6 +7,7 @@ plainly (`state_at`), in the browser with keyframes; `tests/golden` holds the tw
 
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,10 +96,10 @@ class Storyboard:
             "token": token,
             "about": about,
             "words": {name: [dict(one) for one in rows] for name, rows in (words or {}).items()},
-            "enums": _enums(enums or {}),
             "pictures": [picture.as_json() for picture in pictures],
             "gates": [gate.as_json(scene["frames"] - 1) for gate in sorted(gates, key=lambda gate: gate.frame)],
         }
+        scene["enums"] = _enums(scene, enums or {})
         story = cls(scene, columns, changes, writes, arena)
         story._check()
         scene["opening"] = story._opening()
@@ -300,6 +301,9 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _enums(own: Mapping[str, Mapping[int, str]]) -> dict[str, dict[str, str]]:
+def _enums(scene: Mapping[str, Any], own: Mapping[str, Mapping[int, str]]) -> dict[str, dict[str, str]]:
+    """The enumerations that some text or field of the scene names."""
     both: dict[str, Mapping[int, str]] = {**ENUMS, **own}
-    return {name: {str(int(value)): text for value, text in values.items()} for name, values in both.items()}
+    used = set(re.findall(r"enum:([A-Za-z0-9_]+)", canonical(scene)))
+    used |= {str(field.get("enum")) for fields in scene["words"].values() for field in fields}
+    return {name: {str(int(value)): both[name][value] for value in both[name]} for name in sorted(used & set(both))}

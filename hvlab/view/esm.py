@@ -46,4 +46,5 @@ def squeeze(text: str) -> str:
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r" ?([{};,]) ?", r"\1", text)
-    return re.sub(r": (?=[^{}]*\})", ":", text).strip()
+    text = re.sub(r": (?=[^{}]*\})", ":", text).replace(";}", "}")
+    return re.sub(r"(?<![\d\w])0\.(?=\d)", ".", text).strip()

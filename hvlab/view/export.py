@@ -15,9 +15,11 @@ from hvlab.view.esm import css, join
 from hvlab.view.still import still_html
 from hvlab.view.still import svg as still_svg
 
+STILL_ROWS = 12
 PAGE_CSS = (
     "body{margin:0 auto;max-width:1264px;padding:16px;font:16px/1.5 system-ui,sans-serif;color-scheme:light dark;"
-    "background:light-dark(#fff,#212121);color:light-dark(#1f1f1f,#f5f5f5)}img{max-width:100%}figure{margin:0}h1{font-size:26px;margin:8px 0}"
+    "background:light-dark(#fff,#212121);color:light-dark(#1f1f1f,#f5f5f5)}img{max-width:100%}"
+    "figure{margin:0}h1{font-size:26px;margin:8px 0}"
     ".hvlab-still img{background:#fff}"
 )
 
@@ -43,7 +45,7 @@ def stage(story: Storyboard, step: int = 0, answers: Mapping[str, Any] | None = 
         "teacher": teacher,
     }
     return (
-        f'<div data-hvlab-story><div class="still">{still_html(story, 0)}</div>'
+        f'<div data-hvlab-story><div class="still">{still_html(story, 0, STILL_ROWS)}</div>'
         f'<script type="application/json">{inline(data)}</script></div>'
     )
 

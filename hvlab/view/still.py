@@ -13,8 +13,12 @@ from hvlab.story.tell import first_closed
 from hvlab.view.esm import source, squeeze
 
 MOST_ROWS = 200
-VARIABLE = re.compile(r"var\((--[a-z-]+)(?:,\s*((?:[^()]|\([^()]*\))*))?\)")
+VARIABLE = re.compile(r"var\((--[a-z0-9-]+)(?:,\s*((?:[^()]|\([^()]*\))*))?\)")
 TOKEN = re.compile(r"(--[a-z-]+):\s*([^;]+);")
+HATCH = (
+    '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect width="6" height="6" class="hatch-ground"/><path d="M0 0V6" class="hatch-line"/></pattern></defs>'
+)
 PAIR = re.compile(r"light-dark\(([^,]+),\s*([^)]+)\)")
 
 
@@ -48,8 +52,19 @@ def _for_tone(selector: str, body: str, tone: str, ink: str, tint: str) -> str:
         return f"{selector}{{{body}}}"
     parts = [part.strip() for part in selector.split(",")]
     inside = [part.replace(".picture ", f".picture .{tone} ", 1) for part in parts]
-    itself = [f"{part}.{tone}" for part in parts if not part.endswith(tone)]
+    itself = [part if part.endswith(f".{tone}") else f"{part}.{tone}" for part in parts]
     return f"{','.join(inside + itself)}{{{body}}}"
+
+
+def style_for(classes: set[str], dark: bool = False) -> str:
+    """Only those rules that elements of these classes meet."""
+    known, kept = classes | {"picture"}, []
+    for rule in style(dark).split("}")[:-1]:
+        selectors, body = rule.split("{", 1)
+        met = [one for one in selectors.split(",") if set(re.findall(r"\.([a-z][a-z0-9-]*)", one)) <= known]
+        if met:
+            kept.append(f"{','.join(met)}{{{body}}}")
+    return "".join(kept)
 
 
 def svg(story: Storyboard, k: int = 0, picture: int | str = 0, dark: bool = False) -> str:
@@ -70,12 +85,13 @@ def svg(story: Storyboard, k: int = 0, picture: int | str = 0, dark: bool = Fals
     width, height = drawn["width"], drawn["height"]
     body = "".join(_element(element, ask) for element in drawn["layer"])
     ground = "#212121" if dark else "#fff"
+    used = {name for names in re.findall(r' class="([^"]*)"', body) for name in names.split()}
+    hatch = HATCH if "hatched" in used else ""
+    used |= {"hatch-ground", "hatch-line"} if hatch else set()
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" class="picture"><title>{escape(drawn["title"])}</title>'
-        f"<desc>{escape(alt_at(drawn, facts, kinds, story.enums))}</desc><style>{style(dark)}</style>"
-        '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-        '<rect width="6" height="6" class="hatch-ground"/><path d="M0 0V6" class="hatch-line"/></pattern></defs>'
+        f"<desc>{escape(alt_at(drawn, facts, kinds, story.enums))}</desc><style>{style_for(used, dark)}</style>{hatch}"
         f'<rect width="{width}" height="{height}" style="fill:{ground};stroke:none"/>{body}</svg>\n'
     )
 
@@ -124,13 +140,13 @@ def _element(element: Element, asked: Mapping[str, Mapping[str, Any]]) -> str:
     return f"<{tag}{opened}>{inside}</{tag}>"
 
 
-def still_html(story: Storyboard, k: int = 0, lang: str = "en") -> str:
+def still_html(story: Storyboard, k: int = 0, rows: int = MOST_ROWS) -> str:
     """A figure with picture, caption and table: what a reader sees where no script runs.
 
     The table ends at the first prediction, in every mode: a stored copy never shows what lies behind it.
     """
     gate = first_closed(story)
-    last = min(gate["frame"] if gate else len(story) - 1, MOST_ROWS - 1)
+    last = min(gate["frame"] if gate else len(story) - 1, rows - 1)
     picture = ""
     if story.scene["pictures"]:
         data = base64.b64encode(svg(story, k).encode()).decode()
@@ -141,7 +157,7 @@ def still_html(story: Storyboard, k: int = 0, lang: str = "en") -> str:
         f"<details><summary>The same steps as a table</summary>{_table(story, last)}{rest if more else ''}</details>"
     )
     caption = f"<strong>{escape(story.title)}.</strong> Frame {k} of {len(story) - 1}: {escape(story.describe(k))}"
-    head = f'<figure class="hvlab-still" lang="{escape(lang)}">'
+    head = f'<figure class="hvlab-still" lang="{escape(story.scene["lang"])}">'
     return f"{head}{picture}<figcaption>{caption}</figcaption>{table}</figure>"
 
 

@@ -70,7 +70,7 @@ VALUES = [
     -1,
     -10250,
 ]
-KINDS = ["dec", "hex", "gva", "gpa", "spa", "iova", "time", "enum:state", "enum:access", "word:Register"]
+KINDS = ["dec", "hex", "gva", "gpa", "spa", "iova", "time", "enum:state", "enum:yes", "word:Register"]
 
 
 def story() -> Storyboard:

@@ -15,13 +15,11 @@ export function mount(root, scene, bytes, hooks = {}) {
   const section = el("section.hvlab", { lang: "en" });
   root.append(section);
   let inner;
-  const fail = (error) => {
+  const report = (error) => {
     if (!(error instanceof BadStory)) console.error(error);
-    inner?.pause();
     const sentence = error instanceof BadStory ? error.message : "This picture met an error; the table below tells the same steps.";
     section.querySelector(".broken")?.remove();
-    section.prepend(el("p.broken", { role: "alert" }, el("b", {}, "✕ "), sentence));
-    inner?.tableOnly();
+    section.prepend(el("p.broken", { role: "alert" }, el("b.fault", {}, "✕ "), sentence));
   };
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const paint = () => section.classList.toggle("dark", groundIsDark(section));
@@ -34,10 +32,10 @@ export function mount(root, scene, bytes, hooks = {}) {
     checkScene(scene);
     section.setAttribute("aria-label", scene.title);
     const first = scene.bytes.packed ? openingOf(scene) : makeStory(scene, bytes);
-    inner = makePlayer(section, first, scene, { ...hooks, fail, on, calmAtFirst: calm.matches });
-    if (scene.bytes.packed) ready = inflate(scene, bytes).then((raw) => away.signal.aborted || inner.complete(makeStory(scene, raw))).catch(fail);
+    inner = makePlayer(section, first, scene, { ...hooks, report, on, calmAtFirst: calm.matches });
+    if (scene.bytes.packed) ready = inflate(scene, bytes).then((raw) => away.signal.aborted || inner.complete(makeStory(scene, raw))).catch(report);
   } catch (error) {
-    fail(error);
+    report(error);
   }
   return {
     ready, section,
@@ -106,15 +104,24 @@ function makePlayer(section, firstStory, scene, hooks) {
   section.tabIndex = -1;
 
   // ---- views
-  let view = -1, drawn = null, tableFirst = false;
+  let view = -1, drawn = null, tableFirst = false, plain = false;
   function choose(at) {
+    try {
+      draw(at);
+    } catch (error) {
+      fail(error);
+    }
+    if (k >= 0) show();
+    measure();
+  }
+  function draw(at) {
     view = at;
     if (!tableFirst) toggleTable(false);
     const picture = views[at]?.picture;
     region.replaceChildren();
     drawn = null;
     arrange();
-    if (picture) {
+    if (picture && !plain) {
       drawn = { picture, ...drawLayer(picture, `${prefix}-${at}`), shift: new Map() };
       region.setAttribute("aria-label", picture.title);
       region.append(drawn.svg);
@@ -124,14 +131,21 @@ function makePlayer(section, firstStory, scene, hooks) {
         drawn.byId.get(id).addEventListener("click", () => go(Number(frame), { manual: true }));
       }
     }
-    if (k >= 0) show();
-    measure();
+  }
+  // After an error: the reason, and the table in place of all pictures.
+  function fail(error) {
+    hooks.report(error);
+    plain = true;
+    pause();
+    if (k < 0) k = 0;
+    toggleTable(true);
   }
   // What stands on the stage: the picture or the bytes, or the table in their place (beside them where it comes first).
   function arrange() {
     const { picture } = views[view] ?? {}, covered = !tableBox.hidden && !tableFirst;
     tabs.forEach((tab, i) => tab.setAttribute("aria-pressed", String(i === view && !covered)));
-    region.hidden = !picture || covered;
+    region.hidden = !picture || covered || plain;
+    side.hidden = plain;
     rulers.node.hidden = !picture;
     if (bytesView) bytesView.node.hidden = Boolean(picture) || covered;
     body.classList.toggle("wide", !picture && !covered);
@@ -177,13 +191,14 @@ function makePlayer(section, firstStory, scene, hooks) {
       slider.value = number.value = String(k);
       slider.setAttribute("aria-valuetext", `Frame ${k} of ${last}: ${row.what}`);
       for (const [node, off] of [[first, k === 0], [back, k === 0], [next, k === last], [end, k === last]]) node.setAttribute("aria-disabled", String(off));
-      state.show(k);
-      if (drawn) showPicture();
-      else if (bytesView && view >= 0) bytesView.show(k);
+      if (!plain) state.show(k);
+      if (!plain && drawn) showPicture();
+      else if (!plain && bytesView && view >= 0) bytesView.show(k);
       gates.show(k, pressed);
       if (!tableBox.hidden) table.show(k);
     } catch (error) {
-      hooks.fail(error);
+      if (plain) hooks.report(error);
+      else fail(error);
     }
   }
   const phaseAt = (at) => ctx.story.columns.phase[at] !== ctx.story.columns.phase[at - 1] || at === 0;
@@ -356,15 +371,6 @@ function makePlayer(section, firstStory, scene, hooks) {
       table.reset();
       drawMarks();
       show();
-    },
-    tableOnly() {
-      try {
-        if (k < 0) k = 0;
-        toggleTable(true);
-        region.hidden = side.hidden = true;
-      } catch (error) {
-        console.error(error);
-      }
     },
     destroy() {
       clearTimeout(playing);
