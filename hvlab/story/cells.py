@@ -58,20 +58,10 @@ OF_ONE_ACCESS: Final = (
     *("fault", "code", "data_gpa", "data_spa", "large", "kept", "here_fault", "to_guest"),
 )  # facts that begin at 0 again with each access
 HIDDEN: Final = (
-    *("moment", "tale", "most", "total", "known", "which", "gives", "onward", "shown", "count", "here", "has_gpa"),
-    *(
-        "a_old",
-        "a_new",
-        "d_old",
-        "d_new",
-        "evicted",
-        "kept",
-        "flush",
-        "here_fault",
-        "to_guest",
-        "fault_row",
-        "fault_column",
-    ),
+    *("moment", "tale", "levels", "number", "guest_w", "guest_u", "guest_x", "nested_r", "nested_w", "nested_x"),
+    *("most", "total", "known", "which", "gives", "onward", "shown", "count", "here", "has_gpa"),
+    *("a_old", "a_new", "d_old", "d_new", "evicted", "kept", "flush", "here_fault", "to_guest"),
+    *("fault_row", "fault_column"),
 )  # facts that the picture needs and the state table does not show
 
 
@@ -125,6 +115,9 @@ class Walk:
 
     def close(self, name: str) -> dict[str, int]:
         """Return the facts of a frame that the event `name` tells."""
+        for stage, rights in (("guest", "wux"), ("nested", "rwx")):
+            bits = (self.facts[f"{stage}_{right}"] << place for place, right in enumerate(rights))
+            self.facts[f"{stage}_rights"] = sum(bits) if self.facts["reads"] else 0
         written = self.facts["marked"] if name in MARKED else 0
         self.facts |= {"moment": MOMENTS[name], "tale": 4 * MOMENTS[name] + written, "marked": written}
         return dict(self.facts)
@@ -285,24 +278,17 @@ def declared_facts(shape: Shape) -> list[Fact]:
     shown = [
         Fact("gva", "GVA", "gva", True),
         Fact("access", "Access", "enum:access", True),
-        Fact("levels", "Guest levels", "dec", True),
         Fact("second", "Second level", "enum:second_level", True),
-        Fact("cr3", "CR3", "hex", True),
         Fact("row", "Read for", "enum:row", True, NOWHERE),
         Fact("column", "Entry of", "enum:column", True, NOWHERE),
-        Fact("number", "Number of this read", "dec", True),
         Fact("reads", "Reads so far", "dec", True),
         Fact("gpa", "GPA looked up", "gpa", True),
         Fact("index", "Index", "dec", True),
         Fact("spa", "Entry at SPA", "spa", True),
         Fact("entry", "Entry", "hex", True),
-        Fact("guest_w", "Guest entries so far: write", "enum:yes", True, 1),
-        Fact("guest_u", "Guest entries so far: user", "enum:yes", True, 1),
-        Fact("guest_x", "Guest entries so far: fetch", "enum:yes", True, 1),
-        Fact("nested_r", "Second level here: read", "enum:yes", True, 1),
-        Fact("nested_w", "Second level here: write", "enum:yes", True, 1),
-        Fact("nested_x", "Second level here: fetch", "enum:yes", True, 1),
-        Fact("marked", "Written back", "enum:marked", True),
+        Fact("guest_rights", "Guest entries so far grant", "enum:guest_rights", True),
+        Fact("nested_rights", "Second-level entries grant", "enum:nested_rights", True),
+        Fact("marked", "A or D written into", "enum:marked", True),
         Fact("data_gpa", "GPA of the data", "gpa", True),
         Fact("data_spa", "SPA of the data", "spa", True),
         Fact("fault", "Fault", "enum:fault", True),
@@ -313,5 +299,5 @@ def declared_facts(shape: Shape) -> list[Fact]:
     hidden += [f"{letter}{level}" for letter in "ij" for level in range(MOST_LEVELS + 1)]
     hidden += [f"{letter}{row}{column}" for row, column in shape.cells() for letter in "sk"]
     more = [Fact(f"a{row}{column}", kind="spa") for row, column in shape.cells()]
-    more += [Fact("leads", kind="gpa"), Fact("large", kind="enum:page_size")]
+    more += [Fact("leads", kind="gpa"), Fact("cr3", kind="hex"), Fact("large", kind="enum:page_size")]
     return [*shown, *(Fact(name) for name in hidden), *more]

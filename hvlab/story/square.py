@@ -8,10 +8,15 @@ from hvlab.story.picture import Element, Picture, box, group, wire, words
 from hvlab.trace.journal import Trace
 
 WIDTH: Final = 844
-LEFT, HEAD, CELL_HEIGHT, GRID_TOP = 6, 66, 46, 134  # margin, where cells begin, a cell, the first row
-NARROW, WIDE = 84, 88
+LEFT, HEAD, CELL, CELL_HEIGHT, GRID_TOP = 6, 60, 90, 46, 134  # margin, where cells begin, a cell, the first row
 LONGEST_SPA: Final = 1 << 32  # longer addresses do not fit into a cell: the index stands there
 NOWHERE: Final = 15
+
+
+def _granted(bits: int, names: tuple[str, ...]) -> str:
+    """Rights in words, from their bits."""
+    return ", ".join(name for place, name in enumerate(names) if bits >> place & 1) or "nothing"
+
 
 ENUMS: Final = {
     "row": {0: "the data", **{k: f"guest level {k}" for k in range(1, 6)}, NOWHERE: "none"},
@@ -30,14 +35,16 @@ ENUMS: Final = {
     "lookup": {0: "for the data page", **{k: f"for the guest's level-{k} table" for k in range(1, 6)}, NOWHERE: ""},
     "gives": {
         0: "is not present: the walk cannot go on",
-        1: "leads to the next second-level table",
+        1: "leads to the next nested table",
         2: "gives the page of the guest's table",
         3: "gives the page of the data",
-        4: "names the guest's next table by GPA",
-        5: "names the data page by GPA",
+        4: "names the guest's next table",
+        5: "names the data page",
     },
     "kept": {0: "no TLB", 1: "the L1 TLB", 2: "the L2 TLB", 3: "both TLBs"},
-    "marked": {0: "no", 1: "A or D in the guest's entry", 2: "A or D in the second-level entry"},
+    "marked": {0: "nothing", 1: "the guest's entry", 2: "the second-level entry"},
+    "guest_rights": {k: _granted(k, ("write", "user", "fetch")) for k in range(8)},
+    "nested_rights": {k: _granted(k, ("read", "write", "fetch")) for k in range(8)},
 }
 GUEST_FLAGS: Final = (("P", 0), ("W", 1), ("U", 2), ("A", 5), ("D", 6), ("PS", 7), ("G", 8), ("NX", 63))
 EPT_FLAGS: Final = (("R", 0), ("W", 1), ("X", 2), ("LP", 7), ("A", 8), ("D", 9))
@@ -77,14 +84,13 @@ NPF_LINES: Final = (
 
 def square(trace: Trace, shape: Shape, jumps: Mapping[tuple[int, int], int]) -> Picture:
     """Return the picture of a walk of this shape; `jumps` says which frame a cell leads to."""
-    cell = NARROW if shape.second > 4 else WIDE
     far = max((trace.fact(row, "spa") for row in trace.of("second_level_entry_read", "table_entry_read")), default=0)
-    right = max(HEAD + cell * (shape.second + 1), 300) + 16
+    right = max(HEAD + CELL * (shape.second + 1), 300) + 13
     layer, bind = [], []
     for part in (
         _strip("i", "gva", 4, shape.guest, "guest {}"),
         _strip("j", "gpa", 58, shape.second, shape.name + " {}"),
-        _grid(shape, cell, 0 <= far < LONGEST_SPA, jumps),
+        _grid(shape, 0 <= far < LONGEST_SPA, jumps),
         _detail(right),
         _fault(right),
         _legend(shape),
@@ -129,9 +135,7 @@ def _strip(letter: str, kind: str, top: int, levels: int, name: str) -> tuple[li
     return [group("strip-gpa", layer)], bind
 
 
-def _grid(
-    shape: Shape, cell: int, short: bool, jumps: Mapping[tuple[int, int], int]
-) -> tuple[list[Element], list[Element]]:
+def _grid(shape: Shape, short: bool, jumps: Mapping[tuple[int, int], int]) -> tuple[list[Element], list[Element]]:
     """The cells, with the titles of rows and columns; hidden until the first step."""
     layer: list[Element] = []
     bind: list[Element] = [
@@ -143,7 +147,7 @@ def _grid(
         ["say", "closed-next", "The next step begins the walk."],
     ]
     for column in range(shape.second, -1, -1):
-        x = HEAD + cell * (shape.second - column) + cell / 2
+        x = HEAD + CELL * (shape.second - column) + CELL / 2
         layer.append(
             words("", x, GRID_TOP - 8, f"{shape.name} {column}" if column else "guest entry", "small soft middle")
         )
@@ -152,8 +156,8 @@ def _grid(
         layer.append(words(f"head{row}", LEFT, y + 28, f"guest {row}" if row else "data", "label"))
         bind.append(["lit", f"head{row}", "row", [row]])
     for row, column in shape.cells():
-        x, y = HEAD + cell * (shape.second - column), GRID_TOP + CELL_HEIGHT * (shape.guest - row)
-        found = _cell(row, column, x, y, cell, short)
+        x, y = HEAD + CELL * (shape.second - column), GRID_TOP + CELL_HEIGHT * (shape.guest - row)
+        found = _cell(row, column, x, y, short)
         layer += found[0]
         bind += found[1]
         if (row, column) in jumps:
@@ -161,10 +165,10 @@ def _grid(
     stop = "M-7 -17H7L17 -7V7L7 17H-7L-17 7V-7Z"
     cross = wire("", "M-6 -6L6 6M6 -6L-6 6", "wire fault lit")
     layer.append(group("stop", [["path", "", "box fault lit", {"d": stop}, ""], cross]))
-    far = HEAD + cell / 2
+    far = HEAD + CELL / 2
     bind += [
         ["show", "stop", "here_fault"],
-        ["attr", "stop", "move-x", "fault_column", cell, far],
+        ["attr", "stop", "move-x", "fault_column", CELL, far],
         ["attr", "stop", "move-y", "fault_row", CELL_HEIGHT, GRID_TOP + CELL_HEIGHT / 2],
     ]
     return [group("grid", layer), group("closed", _closed())], bind
@@ -183,17 +187,17 @@ def _closed() -> list[Element]:
     ]
 
 
-def _cell(row: int, column: int, x: float, y: float, cell: int, short: bool) -> tuple[list[Element], list[Element]]:
+def _cell(row: int, column: int, x: float, y: float, short: bool) -> tuple[list[Element], list[Element]]:
     """One cell: its number, and its address or how it was got without a read."""
     key, state = f"{row}{column}", f"s{row}{column}"
-    middle = x + cell / 2
+    middle = x + CELL / 2
     layer = [
-        box(f"cell{key}", x + 1, y + 1, cell - 2, CELL_HEIGHT - 2, "cell"),
+        box(f"cell{key}", x + 1, y + 1, CELL - 2, CELL_HEIGHT - 2, "cell"),
         wire(
             f"cross{key}",
-            f"M{x + 1} {y + 1}l{cell - 2} {CELL_HEIGHT - 2}M{x + cell - 1} {y + 1}l{2 - cell} {CELL_HEIGHT - 2}",
+            f"M{x + 1} {y + 1}l{CELL - 2} {CELL_HEIGHT - 2}M{x + CELL - 1} {y + 1}l{2 - CELL} {CELL_HEIGHT - 2}",
         ),
-        box(f"chip{key}", x + 8, y + 5, cell - 16, CELL_HEIGHT - 10, "cell"),
+        box(f"chip{key}", x + 8, y + 5, CELL - 16, CELL_HEIGHT - 10, "cell"),
         words(f"number{key}", middle, y + 20, "", "label title middle"),
         words(f"how{key}", middle, y + 37, "", "small code middle"),
     ]
@@ -223,8 +227,8 @@ def _flags(prefix: str, flags: tuple[tuple[str, int], ...], x: float, y: float) 
     """The bits of the entry that matter to a walk: a thick square is a 1."""
     layer, bind = [], []
     for place, (letter, bit) in enumerate(flags):
-        at, key = x + 31 * place, f"{prefix}{bit}"
-        layer += [box(key, at, y, 27, 24, "cell memory"), words(f"{key}t", at + 13.5, y + 17, letter, "small middle")]
+        at, key = x + 28 * place, f"{prefix}{bit}"
+        layer += [box(key, at, y, 25, 24, "cell memory"), words(f"{key}t", at + 12.5, y + 17, letter, "small middle")]
         bind += [["lit", key, f"e{bit}"], ["lit", f"{key}t", f"e{bit}"]]
     return layer, bind
 
@@ -233,7 +237,7 @@ def _detail(x: float) -> tuple[list[Element], list[Element]]:
     """Beside the grid: what this frame reads, what the entry says, who may do what, A and D, the count."""
     top = GRID_TOP
     faults = {MOMENTS[name]: name for name in FAULTS}
-    counter = dict.fromkeys(faults, "Stopped after {reads} of up to {most} reads")
+    counter = dict.fromkeys(faults, "Stopped after {reads} reads")
     counter |= {MOMENTS["translated"]: "{total} reads in all", MOMENTS["tlb_hit"]: "No read at all"}
     nested, guest = MOMENTS["second_level_entry_read"], MOMENTS["table_entry_read"]
     cached = {MOMENTS["structure_cache_hit"], MOMENTS["nested_cache_hit"], MOMENTS["tlb_hit"]}
@@ -309,8 +313,8 @@ def _rights(x: float, y: float) -> tuple[list[Element], list[Element]]:
         top = y + 16 + 30 * line
         layer.append(words("", x, top + 17, name, "small"))
         for place, (right, fact) in enumerate(rights):
-            at = x + 86 + 56 * place
-            layer += [box(fact, at, top, 51, 24, "cell"), words(f"{fact}t", at + 25.5, top + 17, right, "small middle")]
+            at = x + 78 + 50 * place
+            layer += [box(fact, at, top, 46, 24, "cell"), words(f"{fact}t", at + 23, top + 17, right, "small middle")]
             bind += [["class", fact, fact, {"0": "ghost", "1": "data"}], ["lit", fact, fact]]
             bind.append(["class", f"{fact}t", fact, {"0": "soft"}])
     layer.append(words("mark", x, y + 100, "", "label"))
