@@ -8,7 +8,7 @@ from hvlab.story.picture import Element, Picture, box, group, wire, words
 from hvlab.trace.journal import Trace
 
 WIDTH: Final = 844
-LEFT, HEAD, CELL, CELL_HEIGHT, GRID_TOP = 6, 60, 90, 46, 134  # margin, where cells begin, a cell, the first row
+LEFT, HEAD, CELL, CELL_HEIGHT, GRID_TOP = 6, 64, 90, 46, 134  # margin, where cells begin, a cell, the first row
 LONGEST_SPA: Final = 1 << 32  # longer addresses do not fit into a cell: the index stands there
 NOWHERE: Final = 15
 
@@ -313,12 +313,12 @@ def _rights(x: float, y: float) -> tuple[list[Element], list[Element]]:
         top = y + 16 + 30 * line
         layer.append(words("", x, top + 17, name, "small"))
         for place, (right, fact) in enumerate(rights):
-            at = x + 78 + 50 * place
-            layer += [box(fact, at, top, 46, 24, "cell"), words(f"{fact}t", at + 23, top + 17, right, "small middle")]
+            at = x + 80 + 49 * place
+            layer += [box(fact, at, top, 45, 24, "cell"), words(f"{fact}t", at + 22.5, top + 17, right, "small middle")]
             bind += [["class", fact, fact, {"0": "ghost", "1": "data"}], ["lit", fact, fact]]
             bind.append(["class", f"{fact}t", fact, {"0": "soft"}])
     layer.append(words("mark", x, y + 100, "", "label"))
-    text = "A {a_old} → {a_new}, D {d_old} → {d_new}: written to memory"
+    text = "A {a_old} → {a_new}, D {d_old} → {d_new}: written back"
     bind.append(["say", "mark", _say("marked", {1: text, 2: text})])
     return layer, bind
 

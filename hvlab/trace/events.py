@@ -12,7 +12,7 @@ HYPERVISOR, GUEST = "hypervisor", "guest"
 
 SDM_WALK = "Intel SDM vol. 3A, 4.5 (four- and five-level paging)"
 SDM_CACHES = "Intel SDM vol. 3A, 4.10 (caching translation information)"
-SDM_EPT = "Intel SDM vol. 3C, EPT translation mechanism"
+SDM_EPT = "Intel SDM vol. 3C, EPT translation mechanism; AMD APM vol. 2, 15.25 (nested paging)"
 AMD_NPT = "AMD APM vol. 2, 15.25 (nested paging)"
 
 
