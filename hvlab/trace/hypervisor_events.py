@@ -26,6 +26,7 @@ ENUMS |= {
         7: "RWX",
     },
     "exception": {6: "#UD", 13: "#GP", 14: "#PF"},
+    "relation": {0: "anyone", 1: "its parent", 2: "its parent or the root", 3: "its parent or itself"},
     "suspend": {0: "explicit suspend", 1: "intercept suspend"},
 }
 
@@ -67,9 +68,13 @@ def hypercall_continued(code, rep, control):
     """RIP did not move: the same instruction runs again, with the start element moved on in RCX."""
 
 
-@event(box=HYPERVISOR, says="The hypervisor denies {code:enum:call}: privilege {wanted:hex} is missing.", rule=TLFS_CALLS)
+@event(
+    box=HYPERVISOR,
+    says="The hypervisor denies {code:enum:call}: it asks for privilege {wanted:hex}, from {relation:enum:relation}.",
+    rule=TLFS_CALLS,
+)
 def call_denied(code, wanted, relation):
-    """The caller lacks a privilege (a bit of the mask), or (mask 0) is not the partition's parent."""
+    """The caller lacks a privilege (a bit of the mask), or does not stand in the relation that the call asks for."""
 
 
 @event(
@@ -86,7 +91,11 @@ def partition_initialized(partition, root):
     """The top second-level table stands; early properties can no longer be changed."""
 
 
-@event(box=HYPERVISOR, says="The hypervisor finalizes {partition:enum:partition}: its memory goes back.", rule=TLFS_LIFE)
+@event(
+    box=HYPERVISOR,
+    says="The hypervisor finalizes {partition:enum:partition}: its memory goes back.",
+    rule=TLFS_LIFE,
+)
 def partition_finalized(partition):
     """Processors and guest memory are gone; what is left is the pool, to be withdrawn."""
 

@@ -260,12 +260,17 @@ class Call:
     rep: bool = False
     privilege: str = ""
     caller: str = ANY
+    on_itself: str = ""  # the privilege that a partition needs to make the call about itself
     variable: bool = False  # a variable header may follow
 
     @property
     def bit(self) -> int:
         """The privilege that the caller needs, as a mask; 0 for none."""
-        return int(getattr(PrivilegeMask, self.privilege).mask) if self.privilege else 0
+        return PrivilegeMask.mask(self.privilege)
+
+    @property
+    def bit_on_itself(self) -> int:
+        return PrivilegeMask.mask(self.on_itself)
 
 
 _LIST = (
@@ -319,10 +324,33 @@ _LIST = (
         output_element=RegisterValue,
         rep=True,
         caller=PARENT_OR_SELF,
+        on_itself="access_vp_registers",
     ),
-    Call(0x0051, "SetVpRegisters", VpRegisters, element=RegisterAssociation, rep=True, caller=PARENT_OR_SELF),
-    Call(0x0052, "TranslateVirtualAddress", TranslateVirtualAddress, TranslationOutput, caller=PARENT_OR_SELF),
-    Call(0x00AC, "TranslateVirtualAddressEx", TranslateVirtualAddress, TranslationOutputEx, caller=PARENT_OR_SELF),
+    Call(
+        0x0051,
+        "SetVpRegisters",
+        VpRegisters,
+        element=RegisterAssociation,
+        rep=True,
+        caller=PARENT_OR_SELF,
+        on_itself="access_vp_registers",
+    ),
+    Call(
+        0x0052,
+        "TranslateVirtualAddress",
+        TranslateVirtualAddress,
+        TranslationOutput,
+        caller=PARENT_OR_SELF,
+        on_itself="access_vp_registers",
+    ),
+    Call(
+        0x00AC,
+        "TranslateVirtualAddressEx",
+        TranslateVirtualAddress,
+        TranslationOutputEx,
+        caller=PARENT_OR_SELF,
+        on_itself="access_vp_registers",
+    ),
     Call(0x00AF, "FlushGuestPhysicalAddressSpace", FlushGuestPhysical),
     Call(0x00B0, "FlushGuestPhysicalAddressList", FlushGuestPhysical, element=FlushRange, rep=True),
     Call(0x00E1, "MapVpStatePage", MapVpStatePage, MapVpStatePageOutput, caller=PARENT),
