@@ -2,6 +2,7 @@
 
 import base64
 import csv as csv_module
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -35,30 +36,37 @@ def script() -> str:
     return join("page.mjs").replace("</", "<\\/")
 
 
-def stage(story: Storyboard, step: int = 0, answers: Mapping[str, Any] | None = None, teacher: bool = False) -> str:
+def data_of(story: Storyboard, answers: Mapping[str, Any] | None = None, teacher: bool = False) -> dict[str, Any]:
+    """All that a page needs to step a story, as plain JSON."""
+    packed = base64.b64encode(story.to_bytes()).decode()
+    return {"scene": story.scene, "bytes": packed, "step": 0, "answers": dict(answers or {}), "teacher": teacher}
+
+
+def stage_of(data: Mapping[str, Any], still: str) -> str:
     """The place of one player in a page: its data, and a still until the script runs."""
-    data = {
-        "scene": story.scene,
-        "bytes": base64.b64encode(story.to_bytes()).decode(),
-        "step": step,
-        "answers": dict(answers or {}),
-        "teacher": teacher,
-    }
-    return (
-        f'<div data-hvlab-story><div class="still">{still_html(story, 0, STILL_ROWS)}</div>'
-        f'<script type="application/json">{inline(data)}</script></div>'
-    )
+    script_type = '<script type="application/json">'
+    return f'<div data-hvlab-story><div class="still">{still}</div>{script_type}{inline(data)}</script></div>'
+
+
+def stage(story: Storyboard, answers: Mapping[str, Any] | None = None, teacher: bool = False) -> str:
+    """The place of one player in a page."""
+    return stage_of(data_of(story, answers, teacher), still_html(story, 0, STILL_ROWS))
 
 
 def page(title: str, body: str, lang: str = "en", extra_css: str = "") -> str:
-    """A whole page around bodies that hold `stage`s; it loads nothing."""
+    """A whole page around bodies that hold `stage`s; it loads nothing, and runs this one script only."""
+    code = script()
+    known = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{known}'; style-src 'unsafe-inline'; img-src data: blob:; "
+        "form-action 'none'; base-uri 'none'"
+    )
     return (
         f'<!DOCTYPE html>\n<html lang="{escape(lang)}"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';script-src 'unsafe-inline';"
-        "style-src 'unsafe-inline';img-src data: blob:\">"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f"<style>{PAGE_CSS}{extra_css}{css()}</style></head><body>{body}"
-        f'<script type="module">{script()}</script></body></html>\n'
+        f'<script type="module">{code}</script></body></html>\n'
     )
 
 

@@ -68,9 +68,9 @@ class Player(anywidget.AnyWidget):
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         data = {**data, "text/plain": repr(self), "text/html": still_html(self.board, 0)}
         if os.environ.get("HVLAB_EXPORT") == "1":
-            from hvlab.view.export import stage
+            from hvlab.view.export import data_of
 
-            data[PRIVATE_TYPE] = {"stage": stage(self.board, answers=self.answers)}
+            data[PRIVATE_TYPE] = data_of(self.board, self.answers)
         return data, metadata
 
     def answer(self, id: str, text: Any, confidence: str = "") -> Outcome:

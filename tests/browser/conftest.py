@@ -37,13 +37,15 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
     """Open a file in a fresh context; at the end no page may have logged an error or thrown one."""
     contexts, errors = [], []
 
-    def opened(path: Path, expect_errors: bool = False, ready: str = READY, **options: Any) -> Any:
+    def opened(path: Path, expect_errors: bool = False, ready: str = READY, script: str = "", **options: Any) -> Any:
         context = chromium.new_context(
             **{"viewport": {"width": 876, "height": 720}, "reduced_motion": "reduce"} | options
         )
         context.set_default_timeout(10_000)
         contexts.append(context)
         page = context.new_page()
+        if script:
+            page.add_init_script(script)
         if not expect_errors:
             page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
             page.on("pageerror", lambda error: errors.append(str(error)))

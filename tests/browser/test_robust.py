@@ -170,12 +170,9 @@ def test_an_exported_page_is_whole_and_asks_nobody(open_page, tmp_path):
     assert frame(page) == 0
 
 
-def test_the_first_frame_of_a_packed_story_stands_before_the_rest_is_inflated(open_page, tmp_path):
-    text = export.html(counter(200, gates=()))
+def test_the_first_frame_of_a_packed_story_stands_before_the_rest_is_inflated(open_story):
     slow = "DecompressionStream = class { constructor() { return new TransformStream({ transform() {} }); } };"
-    path = tmp_path / "slow.html"
-    path.write_text(text.replace('<script type="module">', f'<script type="module">{slow}'), encoding="utf-8")
-    page = open_page(path)
+    page = open_story(counter(200, gates=()), script=slow)
 
     page.get_by_role("button", name="Next", exact=True).click()
 

@@ -1,0 +1,147 @@
+"""A notebook as one page that needs no kernel, no server and no network: text, code, outputs, and players that step."""
+
+import base64
+import os
+import re
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from hvlab.errors import BadFile
+from hvlab.view.export import page, stage_of
+from hvlab.view.player import PRIVATE_TYPE
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+NAMES = (
+    "a abbr b blockquote br caption code dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr "
+    "i img kbd li ol p pre s small span strong sub summary sup table tbody td tfoot th thead tr u ul"
+)
+TAGS = frozenset(NAMES.split())
+ATTRIBUTES = {
+    "*": ["lang", "class"],
+    "a": ["href", "title"],
+    "img": ["src", "alt", "width", "height"],
+    "th": ["scope", "colspan", "rowspan"],
+    "td": ["colspan", "rowspan"],
+    "details": ["open"],
+}
+NOTEBOOK_CSS = (
+    "body{max-width:1112px}pre{overflow-x:auto;padding:8px 12px;margin:4px 0;font:14px/1.45 ui-monospace,monospace}"
+    ".source{background:light-dark(#f5f5f5,#2b2b2b);border-left:4px solid light-dark(#767676,#a6a6a6)}"
+    ".output{margin:4px 0 16px}table{border-collapse:collapse}"
+    ".text :is(td,th){border:1px solid #767676;padding:2px 8px}"
+    ".failed{border-left:4px solid light-dark(#b00020,#ff9a9a)}.text a{color:light-dark(#005a9c,#7cc4ff)}"
+    "summary{cursor:pointer;padding:4px 0}"
+)
+
+
+def notebook_html(path: str | Path, execute: bool = True, timeout: int = 120) -> str:
+    """The page of a notebook.
+
+    Parameters
+    ----------
+    path
+        The notebook.
+    execute
+        Run it first (in ``HVLAB_MODE=test``, from its own folder), so that its players step. Without it the page holds
+        what is stored: text, code, and the still figures of the players.
+    timeout
+        Seconds that one cell may take.
+
+    Raises
+    ------
+    BadFile
+        If the file is no notebook, or a cell fails.
+    """
+    path = Path(path)
+    notebook = _read(path)
+    if execute:
+        _run(notebook, path, timeout)
+    body = "".join(_cell(cell) for cell in notebook.cells)
+    lang = str(notebook.metadata.get("hvlab", {}).get("lang", "en"))
+    return page(_title(notebook) or path.stem, f"<main>{body}</main>", lang, NOTEBOOK_CSS)
+
+
+def _read(path: Path) -> Any:
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except OSError as error:
+        raise BadFile(path, "the file", error.strerror or error, "a notebook that can be read") from error
+    except Exception as error:
+        raise BadFile(path, "the file", f"{type(error).__name__}: {error}", "a notebook (nbformat 4)") from error
+
+
+def _run(notebook: Any, path: Path, timeout: int) -> None:
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+    folder = {"metadata": {"path": str(path.resolve().parent)}}
+    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=folder)
+    try:
+        client.execute(env={**os.environ, "HVLAB_MODE": "test", "HVLAB_EXPORT": "1"})
+    except (CellExecutionError, CellTimeoutError) as error:
+        last = ANSI.sub("", str(error)).strip().splitlines()[-1]
+        raise BadFile(path, "a cell", last, "a notebook that runs from top to bottom") from error
+
+
+def _title(notebook: Any) -> str:
+    for cell in notebook.cells:
+        found = re.search(r"^# +(.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
+        if found:
+            return re.sub(r"[*_`]", "", found[1]).strip()
+    return ""
+
+
+def _cell(cell: Any) -> str:
+    if cell.cell_type == "markdown":
+        return f'<div class="text">{_markdown(cell.source)}</div>'
+    if cell.cell_type != "code" or not cell.source.strip():
+        return ""
+    source = f'<pre class="source"><code>{escape(cell.source)}</code></pre>'
+    outputs = "".join(_output(output) for output in cell.outputs)
+    if outputs and cell.metadata.get("jupyter", {}).get("outputs_hidden"):
+        outputs = f"<details><summary>What the machine says (answer first)</summary>{outputs}</details>"
+    return f'{source}<div class="output">{outputs}</div>'
+
+
+def _markdown(text: str) -> str:
+    import mistune
+
+    render = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])
+    return _clean(str(render(text)))
+
+
+def _clean(text: str) -> str:
+    """HTML with known tags only; links go to https or to a place in the page, images stand in the page."""
+    import bleach  # type: ignore[import-untyped]
+
+    kept = bleach.clean(text, TAGS, ATTRIBUTES, protocols=["https", "data", "mailto"], strip=True)
+    kept = re.sub(r'<a href="data:[^"]*"', "<a", kept)
+    return re.sub(r'<img(?![^>]* src="data:image/)[^>]*>', "", kept)
+
+
+def _output(output: Any) -> str:
+    if output.output_type == "stream":
+        return f"<pre>{escape(ANSI.sub('', output.text))}</pre>"
+    if output.output_type == "error":
+        text = ANSI.sub("", f"{output.ename}: {output.evalue}")
+        return f'<pre class="failed">{escape(text)}</pre>'
+    data = output.data
+    if PRIVATE_TYPE in data:
+        return stage_of(data[PRIVATE_TYPE], _clean(data.get("text/html", "")))
+    if "text/html" in data:
+        return _clean(data["text/html"])
+    for kind in ("image/svg+xml", "image/png"):
+        if kind in data:
+            return _image(kind, data[kind], output.get("metadata", {}), data.get("text/plain", ""))
+    return f"<pre>{escape(ANSI.sub('', data.get('text/plain', '')))}</pre>"
+
+
+def _image(kind: str, data: str, metadata: Any, text: str) -> str:
+    coded = (
+        base64.b64encode(data.encode()).decode() if kind == "image/svg+xml" else re.sub(r"[^A-Za-z0-9+/=]", "", data)
+    )
+    alt = metadata.get("alt") or metadata.get(kind, {}).get("alt") or text
+    return f'<img alt="{escape(str(alt))}" src="data:{kind};base64,{coded}">'

@@ -1,0 +1,59 @@
+"""A notebook becomes one page: its text, code and outputs, its players alive, and no script but ours."""
+
+import nbformat
+import pytest
+
+from hvlab.errors import BadFile
+from hvlab.view.page import notebook_html
+from view.conftest import tiny_notebook
+
+
+def test_a_notebook_that_is_run_has_players_that_step_and_output_that_is_clean(tmp_path):
+    text = notebook_html(tiny_notebook(tmp_path))
+
+    assert text.count("data-hvlab-story") >= 2 and '"token":"counter-20"' in text and '"teacher":false' in text
+    assert "<h1>A tiny lesson</h1>" in text and "<title>A tiny lesson</title>" in text
+    assert "mode test" in text
+    assert "<script>" not in text and "onerror" not in text.split("</style>")[1].split("<script")[0]
+    assert "What the machine says (answer first)" in text
+    assert 'alt="four dots"' in text
+
+
+def test_without_running_it_the_page_holds_what_is_stored(tmp_path):
+    text = notebook_html(tiny_notebook(tmp_path), execute=False)
+
+    assert "A tiny lesson" in text and "mode test" not in text
+
+
+def test_links_and_markup_in_a_notebook_are_harmless(tmp_path):
+    cells = [
+        nbformat.v4.new_markdown_cell(
+            "[a](javascript:hit()) [b](https://example.org) <script>hit()</script> ![c](http://example.org/x.png)"
+        )
+    ]
+    output = nbformat.v4.new_output(
+        "display_data", {"text/html": "<b onclick='hit()'>x</b><iframe src='//e'></iframe>"}
+    )
+    failed = nbformat.v4.new_output("error", ename="E<b>", evalue="\x1b[31mred", traceback=[])
+    cells.append(nbformat.v4.new_code_cell("'<b>'", outputs=[output, failed]))
+    path = tmp_path / "evil.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+
+    text = notebook_html(path, execute=False).split("<main>")[1].split("</main>")[0]
+
+    assert "javascript:" not in text and "<script" not in text and "onclick" not in text and "<iframe" not in text
+    assert "example.org/x.png" not in text and 'href="https://example.org"' in text
+    assert "E&lt;b&gt;: red" in text
+
+
+def test_what_is_no_notebook_or_does_not_run_is_named(tmp_path):
+    for name, content in (("a.ipynb", "{"), ("b.ipynb", "[]")):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        with pytest.raises(BadFile, match="a notebook"):
+            notebook_html(tmp_path / name, execute=False)
+    with pytest.raises(BadFile, match="can be read"):
+        notebook_html(tmp_path / "missing.ipynb")
+    path = tmp_path / "fails.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")]), path)
+    with pytest.raises(BadFile, match="ZeroDivisionError"):
+        notebook_html(path)
