@@ -328,7 +328,7 @@ class Machine:
         return np.where(self.hv.memory.column("words") == 0, -1, ids[owner])
 
     def topology(self) -> dict[str, Any]:
-        """Return partitions, what each maps (guest page, page, rights) and shares, as plain data."""
+        """Return partitions, what each maps (guest page, page, rights), and shares (page, owner, sharer, rights)."""
         partitions, names = [], {child.partition_id: name for name, child in self.children.items()}
         for slot in self.hv.alive():
             record = self.state["partition"][0, slot]
@@ -344,9 +344,10 @@ class Machine:
                     "tables": sorted(set(tables.tolist())),
                 }
             )
-        sharer, owner = self.hv.memory.column("sharer"), self.hv.memory.column("owner")
+        owner, sharer, rights = (self.hv.memory.column(field) for field in ("owner", "sharer", "share_rights"))
         shared = np.flatnonzero(sharer != NOBODY).tolist()
-        shares = [[spn, self.hv.id_of(int(owner[spn])), self.hv.id_of(int(sharer[spn]))] for spn in shared]
+        ids = [self.hv.id_of(slot) for slot in range(NOBODY)]
+        shares = [[spn, ids[owner[spn]], ids[sharer[spn]], int(rights[spn])] for spn in shared]
         return {"pages": self.hv.memory.pages, "partitions": partitions, "shares": shares}
 
     # recorded machines -----------------------------------------------------------------------------------------------

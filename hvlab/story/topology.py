@@ -130,44 +130,37 @@ def spell(rights: int) -> str:
 # --- from plain data -------------------------------------------------------------------------------------------------
 
 
-def layout(data: Mapping[str, Any]) -> Layout:
-    """Make a layout of what a machine tells about itself, with pages one by one; neighbours become runs.
+def layout(topology: Mapping[str, Any], owner: Any, guest_leaves: Sequence[GuestLeaf] = ()) -> Layout:
+    """Make a layout of what a machine tells about itself page by page; neighbours become runs.
 
     Parameters
     ----------
-    data : mapping with
-        ``partitions``: id to name; ``owner``: for each SPN the owner's id, -1 where there is no memory; ``shares``:
-        rows (SPN, owner, sharer, rights); ``second_levels``: id to rows (GPN, SPN, rights); ``tables``: id to SPNs of
-        its second-level tables; optional ``guest_tables``: rows of (id, name, rows (GVN, GPN, rights)).
+    topology : mapping with
+        ``partitions``: for each its ``id``, ``name``, ``maps`` (rows of GPN, SPN, rights) and ``tables`` (the SPNs of
+        its second-level tables); ``shares``: rows of SPN, owner, sharer, rights. As `Machine.topology` gives it.
+    owner : for each SPN the owner's id, 0 the hypervisor, -1 where there is no memory. As `Machine.page_map` gives it.
+    guest_leaves : what the guests' own tables map.
     """
-    owner = np.asarray(data["owner"], np.int64)
-    spns = np.flatnonzero(owner >= 0)
+    owners = np.asarray(owner, np.int64)
+    spns = np.flatnonzero(owners >= 0)
+    partitions = topology["partitions"]
     leaves = [
-        Leaf(int(partition), gpn, spn, pages, rights & EVERY)
-        for partition, rows in data["second_levels"].items()
-        for pages, (gpn, spn, rights) in runs(rows, (1, 1, 0))
-    ]
-    guests = [
-        GuestLeaf(int(partition), str(name), gvn, gpn, pages, rights & EVERY)
-        for partition, name, rows in data.get("guest_tables", ())
-        for pages, (gvn, gpn, rights) in runs(rows, (1, 1, 0))
+        Leaf(int(one["id"]), gpn, spn, pages, rights & EVERY)
+        for one in partitions
+        for pages, (gpn, spn, rights) in runs(one["maps"], (1, 1, 0))
     ]
     shares = [
         Share(spn, pages, whose, sharer, rights & EVERY)
-        for pages, (spn, whose, sharer, rights) in runs(data["shares"], (1, 0, 0, 0))
+        for pages, (spn, whose, sharer, rights) in runs(topology["shares"], (1, 0, 0, 0))
     ]
-    tables = [
-        Tables(spn, pages, int(partition))
-        for partition, listed in data["tables"].items()
-        for pages, (spn,) in runs([(spn,) for spn in sorted(set(map(int, listed)))], (1,))
-    ]
+    tables = [Tables(spn, pages, int(one["id"])) for one in partitions for pages, (spn,) in runs(one["tables"], (1,))]
     return Layout(
-        names=tuple((int(partition), str(name)) for partition, name in data["partitions"].items()),
-        owned=tuple(Owned(spn, pages, who) for pages, (spn, who) in runs(np.stack([spns, owner[spns]], 1), (1, 0))),
+        names=tuple((int(one["id"]), str(one["name"])) for one in partitions),
+        owned=tuple(Owned(spn, pages, who) for pages, (spn, who) in runs(np.stack([spns, owners[spns]], 1), (1, 0))),
         shares=tuple(shares),
         leaves=tuple(leaves),
         tables=tuple(tables),
-        guest_leaves=tuple(guests),
+        guest_leaves=tuple(guest_leaves),
     )
 
 

@@ -174,22 +174,18 @@ def test_each_node_of_the_graph_has_one_owner_and_owning_carries_no_access():
 
 
 def test_plain_data_become_runs():
-    data = {
-        "partitions": {1: "root", 2: "web"},
-        "owner": [-1, 0, 0, 1, 1, 2, 2, -1, 2],
-        "shares": [(5, 2, 1, 3), (6, 2, 1, 3)],
-        "second_levels": {1: [(4, 4, 7), (3, 3, 7), (5, 5, 3), (6, 6, 3)], 2: [(0, 5, 15), (1, 6, 15), (2, 8, 1)]},
-        "tables": {2: [2, 1]},
-        "guest_tables": [(2, "VP 0", [(0x10, 0, 1), (0x11, 1, 1), (0x12, 2, 3)])],
-    }
+    root = {"id": 1, "name": "root", "maps": [(4, 4, 7), (3, 3, 7), (5, 5, 3), (6, 6, 3)], "tables": []}
+    web = {"id": 2, "name": "web", "maps": [(0, 5, 15), (1, 6, 15), (2, 8, 1)], "tables": [2, 1]}
+    told = {"partitions": [root, web], "shares": [(5, 2, 1, 3), (6, 2, 1, 3)]}
+    guest = GuestLeaf(2, "VP 0", 0x10, 0, 2, R)
 
-    made = layout(data)
+    made = layout(told, [-1, 0, 0, 1, 1, 2, 2, -1, 2], [guest])
 
     assert made.owned == (Owned(1, 2, 0), Owned(3, 2, 1), Owned(5, 2, 2), Owned(8, 1, 2))
     assert made.shares == (Share(5, 2, 2, 1, 3),)
     assert made.leaves == (Leaf(1, 3, 3, 2, 7), Leaf(1, 5, 5, 2, 3), Leaf(2, 0, 5, 2, 7), Leaf(2, 2, 8, 1, 1))
     assert made.tables == (Tables(1, 2, 2),)
-    assert made.guest_leaves == (GuestLeaf(2, "VP 0", 0x10, 0, 2, 1), GuestLeaf(2, "VP 0", 0x12, 2, 1, 3))
+    assert made.guest_leaves == (guest,)
     assert isolation(made) == []
 
 
