@@ -10,8 +10,21 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME: dict[str, str] = {
+    "Geometry": "hvlab.hardware.tlb",
     "HvlabError": "hvlab.errors",
     "Machine": "hvlab.machine",
+    "again": "hvlab.lab.predict",
+    "compare": "hvlab.story.compare",
+    "left_out": "hvlab.lab.left_out",
+    "load": "hvlab.capture.load",
+    "one_walk": "hvlab.lab.walks",
+    "predict": "hvlab.lab.predict",
+    "sample": "hvlab.capture.samples",
+    "show": "hvlab.view",
+    "study": "hvlab.lab.study",
+    "sweep_pages": "hvlab.lab.study",
+    "sweep_tlb": "hvlab.lab.study",
+    "tell": "hvlab.lab.tell",
 }
 
 

@@ -90,8 +90,7 @@ class WalkLens:
     def frames(self, trace: Trace, shape: Shape) -> Iterator[Frame]:
         """Yield the frames: the rows of each, its facts, and the earlier frame that caused it."""
         walk, frame_of = Walk(shape), dict[int, int]()
-        rows = groups(trace, self.grain, frozenset(PHASE_OF), OPENS, JOINS)
-        for number, group in enumerate(rows):
+        for number, group in enumerate(self.groups(trace)):
             lead = self.lead(trace, group)
             name, declared = trace.event(lead).name, trace.event(lead)
             walk.open()
@@ -112,6 +111,10 @@ class WalkLens:
                 time=time,
             )
 
+    def groups(self, trace: Trace) -> Iterator[tuple[int, ...]]:
+        """Yield the rows of each frame."""
+        yield from groups(trace, self.grain, frozenset(PHASE_OF), OPENS, JOINS)
+
     def lead(self, trace: Trace, group: Sequence[int]) -> int:
         """Return the row that gives a frame its sentence: what the access came to, or the first row of the frame."""
         if self.grain != "request":
@@ -129,19 +132,22 @@ def cell_frames(frames: Sequence[Frame]) -> dict[tuple[int, int], int]:
     return found
 
 
-def story_of(what: Any, grain: str = "event", title: str = "") -> Storyboard:
-    """Return a story as it is, or tell a trace, or the trace that a step of the machine carries.
+def trace_of(what: Any) -> Trace:
+    """Return a trace as it is, or the trace that a step of the machine carries.
 
     Raises
     ------
     BadRequest
-        If there is no trace in it.
+        If there is none.
     """
-    if isinstance(what, Storyboard):
-        return what
     trace = getattr(what, "trace", what)
     if not isinstance(trace, Trace):
         raise BadRequest(
             "a story", f"a {type(what).__name__}", "what machine.translate(...) gave, its trace or a story"
         )
-    return WalkLens(grain).story(trace, title)
+    return trace
+
+
+def story_of(what: Any, grain: str = "event", title: str = "") -> Storyboard:
+    """Return a story as it is, or tell a trace (also the one that a step of the machine carries)."""
+    return what if isinstance(what, Storyboard) else WalkLens(grain).story(trace_of(what), title)

@@ -1,0 +1,123 @@
+"""Two runs side by side: what each did how often, and the first step at which they part."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Final
+
+from hvlab.errors import BadRequest
+from hvlab.story.walk import WalkLens, trace_of
+from hvlab.trace.journal import Trace
+from hvlab.trace.words import say
+
+
+def _count(*names: str) -> Callable[[Trace], int]:
+    return lambda trace: sum(1 for _ in trace.of(*names))
+
+
+LEDGER: Final[tuple[tuple[str, Callable[[Trace], int]], ...]] = (
+    ("accesses", _count("access_begun")),
+    ("answered by a TLB", _count("tlb_hit")),
+    ("answered by a paging-structure cache", _count("structure_cache_hit")),
+    ("answered by the nested cache", _count("nested_cache_hit")),
+    ("guest entries read", _count("table_entry_read")),
+    ("second-level entries read", _count("second_level_entry_read")),
+    ("table reads in all", _count("table_entry_read", "second_level_entry_read")),
+    ("A or D written to memory", _count("accessed_set", "dirty_set")),
+    ("exceptions in the guest", _count("page_fault_raised", "general_protection_raised")),
+    ("exits to the hypervisor", _count("ept_violation_raised", "ept_misconfigured", "nested_page_fault_raised")),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs, told by the same lens.
+
+    Attributes
+    ----------
+    names : tuple of str
+        What the runs are called.
+    rows : tuple of (str, int, int)
+        The ledger: what was counted, in the first run and in the second.
+    frame : int or None
+        The first frame that holds a row whose kind, place or words differ, time apart; None if there is none.
+    """
+
+    names: tuple[str, str]
+    rows: tuple[tuple[str, int, int], ...]
+    frame: int | None
+    sides: tuple[str, str]
+    nanoseconds: tuple[int, int]
+
+    def __repr__(self) -> str:
+        shown = [row for row in self.rows if row[1] or row[2]]
+        wide = max(len(name) for name, _, _ in shown)
+        columns = [max(len(name), 6) for name in self.names]
+        head = " ".join(["".ljust(wide), *(n.rjust(w) for n, w in zip(self.names, columns, strict=True)), "  differs"])
+        lines = [head.rstrip()]
+        for name, first, second in shown:
+            change = f"{second - first:+d}" if first != second else ""
+            lines.append(f"{name.ljust(wide)} {first:>{columns[0]}} {second:>{columns[1]}} {change:>9}".rstrip())
+        times = [say("time", time) for time in self.nanoseconds]
+        lines.append(f"{'simulated time'.ljust(wide)} {times[0]:>{columns[0]}} {times[1]:>{columns[1]}}")
+        return "\n".join([*lines, "", *self._parting()])
+
+    def _parting(self) -> list[str]:
+        if self.frame is None:
+            return ["Both runs are the same, step by step."]
+        wide = max(len(name) for name in self.names)
+        told = (f"  {name.ljust(wide)}  {side}" for name, side in zip(self.names, self.sides, strict=True))
+        before = f"Equal up to frame {self.frame - 1}. " if self.frame else ""
+        return [f"{before}They part at frame {self.frame}:", *told]
+
+
+def compare(first: Any, second: Any, names: tuple[str, str] = ("first", "second")) -> Comparison:
+    """Set two runs side by side.
+
+    Parameters
+    ----------
+    first, second : traces, or steps of the machine that carry one
+    names
+        What the columns are called, best by the one knob that differs.
+
+    Raises
+    ------
+    BadRequest
+        If one of them holds no translation.
+    """
+    if len(names) != 2:
+        raise BadRequest(f"{len(names)} names for two runs", "", 'names=("4 KiB", "2 MiB")')
+    traces = trace_of(first), trace_of(second)
+    rows = tuple((name, count(traces[0]), count(traces[1])) for name, count in LEDGER)
+    told = [list(lens_rows(trace)) for trace in traces]
+    place = parting(
+        *(
+            [trace.rows[row, [0, 2, *range(4, 10)]].tolist() for row, _ in of]
+            for trace, of in zip(traces, told, strict=True)
+        )
+    )
+    frame = None if place is None else next(of[place][1] for of in told if place < len(of))
+    sides = [_side(trace, of, place) for trace, of in zip(traces, told, strict=True)]
+    times = [int(trace.rows[-1, 1] - trace.rows[0, 1]) for trace in traces]
+    return Comparison((names[0], names[1]), rows, frame, (sides[0], sides[1]), (times[0], times[1]))
+
+
+def lens_rows(trace: Trace) -> Iterator[tuple[int, int]]:
+    """Yield each row of a trace that the lens tells, with the frame that tells it."""
+    frames = list(WalkLens().groups(trace))
+    if not frames:
+        raise BadRequest("a comparison of translations", "a trace without one", "what machine.translate(...) gave")
+    for number, frame in enumerate(frames):
+        yield from ((row, number) for row in frame)
+
+
+def parting(first: Sequence[Any], second: Sequence[Any]) -> int | None:
+    """Return the first place at which two runs differ in kind, place or words; None if they never do."""
+    pairs = zip_longest(first, second)
+    return next((place for place, (one, other) in enumerate(pairs) if one != other), None)
+
+
+def _side(trace: Trace, told: Sequence[tuple[int, int]], place: int | None) -> str:
+    if place is None:
+        return ""
+    return trace.sentence(told[place][0]) if place < len(told) else "has ended."
