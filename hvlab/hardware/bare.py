@@ -70,12 +70,19 @@ class Bare:
         Raises
         ------
         BadRequest
-            If there is no such virtual processor.
+            If there is no such virtual processor, or the trace might not hold what happens.
         """
         gvas = np.ascontiguousarray(np.asarray(gva).astype(np.uint64).view(np.int64))
-        wants = np.ascontiguousarray(np.broadcast_to(np.asarray(access, np.int64), gvas.shape))
+        wants = np.broadcast_to(np.asarray(access, np.int64), gvas.shape).copy()  # a read-only one would compile anew
         fault, spa = np.zeros(len(gvas), np.int64), np.zeros(len(gvas), np.int64)
         self.state["rows"] = 0
-        if processor.run(self.state, self.mem, trace, vp, gvas, wants, fault, spa) < 0:
+        done = processor.run(self.state, self.mem, trace, vp, gvas, wants, fault, spa)
+        if done < 0:
             raise BadRequest(f"VP {vp}", f"VPs 0 to {processor.VPS - 1}")
+        if done < len(gvas):
+            raise BadRequest(
+                f"{len(gvas)} accesses in a trace of {len(trace)} rows",
+                f"it might not hold access {done}",
+                f"{processor.WORST_STEP} rows for each access, or fewer accesses",
+            )
         return fault, spa
