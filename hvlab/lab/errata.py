@@ -1,0 +1,111 @@
+"""Where the well-known overview of Hyper-V is loose or wrong, and what is better."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from hvlab.lab import tables
+from hvlab.trace.journal import Trace
+
+FILE: Final = "errata.toml"
+LEFT_OUT: Final = "left out"  # shown where a lesson tells what it leaves out
+
+
+@dataclass(frozen=True, repr=False)
+class Erratum:
+    """A loose claim, the better one, and what the better one rests on.
+
+    Parameters
+    ----------
+    id
+        Its name in the lab.
+    overview_says
+        The claim: paraphrased, or at most twelve quoted words.
+    better, why, source
+        What to say instead, the reason, and where it stands.
+    standing
+        ``checked`` (read for this lab) or ``recalled`` (known from memory, never asked of a learner).
+    shown_in
+        The lessons that show it, or ``left out``.
+    demo
+        The run that shows it (see `RUNS`); empty while no run can.
+    """
+
+    id: str
+    overview_says: str
+    better: str
+    why: str
+    source: str
+    standing: str
+    shown_in: tuple[str, ...]
+    demo: str = ""
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """Say the claim, the better one, the reason, and where both can be seen."""
+        mark = "" if self.standing == "checked" else " (from memory, not checked)"
+        run = f" · run: {self.demo}" if self.demo else ""
+        yield tables.paragraph(self.overview_says, f"{self.id}: the overview says: ")
+        yield tables.paragraph(self.better, "  Better: ")
+        yield tables.paragraph(self.why, "  Why: ")
+        yield tables.paragraph(f"{self.source}{mark}", "  Source: ")
+        yield f"  Shown in: {', '.join(self.shown_in)}{run}"
+
+
+class Listing(tuple[Erratum, ...]):
+    """Errata that print as a text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(repr, self))
+
+
+def one_load() -> Trace:
+    """Load once through the guest's tables and the second level: what a plain memory access consists of."""
+    # The engine is loaded only when a run is asked for.
+    import numpy as np
+
+    from hvlab.hardware.bare import UNCACHED
+    from hvlab.hardware.processor import READ, USER
+    from hvlab.lab.guest import Plan, Touched, guest
+    from hvlab.trace.event import COLUMNS
+
+    gva = 0x7F12_3456_7ABC
+    trace = np.zeros((256, COLUMNS), np.int64)
+    bare = guest(Touched(np.array([gva >> 12]), 4), Plan(), UNCACHED)
+    bare.run([gva], [READ | USER], trace=trace)
+    return Trace(trace[: int(bare.state["rows"][0])])
+
+
+RUNS: Final[dict[str, Callable[[], Trace]]] = {"one-load": one_load}
+
+
+@cache
+def errata() -> Listing:
+    """Return every erratum, as the list that the hunt starts from.
+
+    Raises
+    ------
+    BadFile
+        If a standing, a lesson or a run is unknown.
+    """
+    found = tables.rows(FILE, "erratum", Erratum)
+    for one in found:
+        tables.one_of(FILE, f"{one.id}, standing", one.standing, tables.STANDING)
+        for place in one.shown_in:
+            tables.one_of(FILE, f"{one.id}, shown_in", place, (*tables.LESSONS, LEFT_OUT))
+        if one.demo:
+            tables.one_of(FILE, f"{one.id}, demo", one.demo, RUNS)
+    return Listing(found)
+
+
+def erratum(id: str) -> Erratum:
+    """Return one erratum; an unknown id is answered with the nearest three."""
+    known = {one.id: one for one in errata()}
+    if id not in known:
+        raise tables.nearest("erratum", id, known)
+    return known[id]
