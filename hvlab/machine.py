@@ -15,7 +15,7 @@ from hvlab.capture.tables import NestedTables, PageTables
 from hvlab.errors import BadRequest
 from hvlab.hardware import clock, processor
 from hvlab.hardware.bare import Bare
-from hvlab.hardware.memory import NOBODY, PAGE, layout, signed
+from hvlab.hardware.memory import NOBODY, PAGE, Memory, layout, signed
 from hvlab.hardware.processor import ACCESS, DETAIL, OUTCOMES, READ
 from hvlab.hardware.second_level import EPT, NPT
 from hvlab.hardware.tlb import Geometry
@@ -184,6 +184,11 @@ class Machine:
     @property
     def mem(self) -> Words:
         return self.hv.mem
+
+    @property
+    def memory(self) -> Memory:
+        """Physical memory by SPA, as a debugger on the bus sees it: nothing is translated, no owner is asked."""
+        return self.hv.memory
 
     @property
     def levels(self) -> int:
