@@ -17,14 +17,15 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 I = np.int64  # noqa: E741  the one integer of the engine, one letter because kernels are read more often than this
 PLAIN = bool(numba.config.DISABLE_JIT)
 # `_nrt=False` forbids allocation and the reference counting that made the same code six times slower;
 # `boundscheck` is a net below our own checks: without it a wrong write killed the process.
-SWITCHES: dict[str, bool] = {"nogil": True, "boundscheck": True, "_nrt": False, "forceinline": True}
+SWITCHES: dict[str, bool] = {"nogil": True, "boundscheck": True, "_nrt": False}
 
 OURS = re.compile("[0-9a-f]{16}")  # the name of a cache folder
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,16 +75,32 @@ def sweep(days: float = 7.0) -> list[str]:
 
 
 def kernel(function: F) -> F:
-    """Compile a function of records, arrays and numbers, with the engine's switches and its own cache folder."""
+    """Let compiled code call a function of records, arrays and numbers: it becomes a part of each entry point.
+
+    Called from Python it stays the Python that it is. A way in from Python would need one more copy of all that it
+    calls, compiled again.
+    """
+    made: F = function if PLAIN else register_jitable(forceinline=True, no_cfunc_wrapper=True, **SWITCHES)(function)
+    return made
+
+
+def merged(function: F) -> F:
+    """Let the source of a function become a part of its one caller, so that the two are optimised together, once."""
+    made: F = numba.njit(inline="always")(function)
+    return made
+
+
+def entry_point(function: F) -> F:
+    """Compile a function that Python calls, with every kernel that it uses, into the engine's own cache folder."""
     saved, numba.config.CACHE_DIR = numba.config.CACHE_DIR, FOLDER or ""
     try:
-        compiled: F = numba.njit(cache=FOLDER is not None, **SWITCHES)(function)
+        compiled: F = numba.njit(cache=FOLDER is not None, no_cfunc_wrapper=True, **SWITCHES)(function)
     finally:
         numba.config.CACHE_DIR = saved  # the user's own numba code keeps its own folder
     return compiled
 
 
-# What numba lacks, with a plain twin, since an intrinsic cannot be called from plain Python.
+# What numba lacks, each with a plain twin, since an intrinsic cannot be called from plain Python.
 @intrinsic
 def _ctlz(context: Any, word: Any) -> Any:
     return types.int64(types.int64), lambda ctx, builder, sig, args: builder.ctlz(args[0], cgutils.false_bit)
@@ -93,4 +110,27 @@ def _plain_leading_zeros(word: Any) -> Any:
     return I(64 - (int(word) & 2**64 - 1).bit_length())
 
 
+@intrinsic(prefer_literal=True)
+def _matches(context: Any, row: Any, count: Any, word: Any) -> Any:
+    lanes = count.literal_value
+    vector = ir.VectorType(ir.IntType(64), lanes)
+
+    def build(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        words = builder.bitcast(ctx.make_array(row)(ctx, builder, args[0]).data, vector.as_pointer())
+        wanted = ir.Constant(vector, ir.Undefined)
+        for lane in range(lanes):
+            wanted = builder.insert_element(wanted, args[2], ir.IntType(32)(lane))
+        equal = builder.icmp_signed("==", builder.load(words, align=8), wanted)
+        return builder.zext(builder.bitcast(equal, ir.IntType(lanes)), ir.IntType(64))
+
+    return types.int64(row, count, types.int64), build
+
+
+def _plain_matches(row: Any, count: int, word: Any) -> Any:
+    return I(sum(1 << k for k in range(count) if row[k] == word))
+
+
 leading_zeros = _plain_leading_zeros if PLAIN else _ctlz
+# matches(row, count, word): bit k is set where row[k] == word. All at once, as the hardware compares the ways of a set;
+# numba makes a chain of branches of the loop. NOT bounds-checked: `count` is a literal, the length of the row.
+matches = _plain_matches if PLAIN else _matches

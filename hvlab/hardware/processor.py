@@ -32,13 +32,15 @@ from hvlab.hardware.tlb import (
     TLB,
     VPID_SHIFT,
     forget,
+    highest,
+    keep,
     l1_fill,
     l1_lookup,
     l2_fill,
     l2_lookup,
     oldest,
 )
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, entry_point, kernel, matches, merged
 from hvlab.trace import events
 from hvlab.wire.x64 import Cr0, Cr4, Efer, PageTableEntry, Rflags
 
@@ -181,14 +183,14 @@ def structure_lookup(m, p, t, trace, vp, cause, gva):
     """Return (level, SPA of its table, rights above, cause) of the lowest table that is cached; level 0 for none."""
     for level in range(1, p["levels"]):
         prefix = gva >> 12 + 9 * level & PAGE_NUMBERS
-        s = prefix & t["structure_sets"] - 1
-        for w in range(STRUCTURE_WAYS):
-            if t["structure"]["tag"][level, s, w] == p["tag"] | prefix:
-                t["tick"] += 1
-                t["structure"]["used"][level, s, w] = t["tick"]
-                entry = t["structure"]["entry"][level, s, w]
-                cause = events.structure_cache_hit(m, trace, vp, cause, I(level), gva, entry & FRAME)
-                return I(level), entry & FRAME, entry & ~FRAME, cause
+        held = t["structure"][level, prefix & t["structure_sets"] - 1]
+        way = highest(matches(held["tag"], STRUCTURE_WAYS, p["tag"] | prefix))
+        if way >= 0:
+            t["tick"] += 1
+            held["used"][way] = t["tick"]
+            above = held["entry"][way]
+            cause = events.structure_cache_hit(m, trace, vp, cause, I(level), gva, above & FRAME)
+            return I(level), above & FRAME, above & ~FRAME, cause
     return I(0), I(0), I(0), cause
 
 
@@ -198,12 +200,9 @@ def structure_fill(t, p, gva, level, table, rights):
     if t["structure_ways"] == 0:
         return
     prefix = gva >> 12 + 9 * level & PAGE_NUMBERS
-    s = prefix & t["structure_sets"] - 1
-    w = oldest(t["structure"]["used"][level, s], t["structure_ways"])
+    held = t["structure"][level, prefix & t["structure_sets"] - 1]
     t["tick"] += 1
-    t["structure"]["tag"][level, s, w] = p["tag"] | prefix
-    t["structure"]["entry"][level, s, w] = table | rights
-    t["structure"]["used"][level, s, w] = t["tick"]
+    keep(held, oldest(held["used"], t["structure_ways"]), p["tag"] | prefix, table | rights, t["tick"])
 
 
 @kernel
@@ -348,11 +347,12 @@ def cached(m, p, t, trace, vp, cause, gva, access):
     for size in range(3):
         shift = 12 + 9 * size
         page = gva >> shift & PAGE_NUMBERS
-        w, s = l1_lookup(t, size, page, mine, everyone)
-        if w >= 0:
-            entry = t["l1"]["entry"][size, s, w]
+        way, s = l1_lookup(t, size, page, mine, everyone)
+        if way >= 0:
+            held = t["l1"][size, s]
+            entry = held["entry"][way]
             if granted(p, entry, access):
-                t["l1"]["used"][size, s, w] = t["tick"]
+                held["used"][way] = t["tick"]
                 spa = entry & FRAME | gva & (I(1) << shift) - 1
                 cause = events.tlb_hit(m, trace, vp, cause, I(1), gva, spa, shift)
                 if entry & STALE != 0:
@@ -361,18 +361,19 @@ def cached(m, p, t, trace, vp, cause, gva, access):
     for size in range(3):
         shift = 12 + 9 * size
         page = gva >> shift & PAGE_NUMBERS
-        w, s = l2_lookup(t, size, page, mine, everyone)
-        if w >= 0:
-            entry = t["l2"]["entry"][s, w]
+        way, s = l2_lookup(t, size, page, mine, everyone)
+        if way >= 0:
+            known = t["l2"][s]
+            entry = known["entry"][way]
             if granted(p, entry, access):
-                t["l2"]["used"][s, w] = t["tick"]
+                known["used"][way] = t["tick"]
                 m["count"]["l2_hits"] += 1
                 m["now"] += m["cost"]["l2_hit"]
                 spa = entry & FRAME | gva & (I(1) << shift) - 1
                 cause = events.tlb_hit(m, trace, vp, cause, I(2), gva, spa, shift)
                 if entry & STALE != 0:
                     cause = events.stale_entry_used(m, trace, vp, cause, I(2), gva, spa)
-                evicted = l1_fill(t, I(size), t["l2"]["tag"][s, w], entry, mine, everyone)
+                evicted = l1_fill(t, I(size), known["tag"][way], entry, mine, everyone)
                 if evicted >= 0:
                     cause = events.tlb_filled(m, trace, vp, cause, I(1), gva, spa, shift, evicted)
                 return True, spa, cause
@@ -380,7 +381,7 @@ def cached(m, p, t, trace, vp, cause, gva, access):
     return False, gva, cause
 
 
-@kernel
+@merged
 def translate(m, p, t, mem, trace, vp, gva, access):
     """Translate one guest virtual address for one access: (fault, SPA); on a fault the address that it is about."""
     cause = events.access_begun(
@@ -406,7 +407,7 @@ def translate(m, p, t, mem, trace, vp, gva, access):
     return fault, spa
 
 
-@kernel
+@entry_point
 def run(state, mem, trace, vp, gva, access, fault, spa):
     """Translate each address in turn; return how many were done.
 

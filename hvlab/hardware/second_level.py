@@ -13,9 +13,12 @@ from hvlab.hardware.tlb import (
     NESTED_WAYS,
     SECOND_DIRTY,
     SIZE_SHIFT,
+    drop,
+    highest,
+    keep,
     oldest,
 )
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, kernel, matches
 from hvlab.trace import events
 from hvlab.wire.x64 import EptEntry, EptQualification, PageFaultCode, PageTableEntry
 
@@ -176,15 +179,16 @@ def mark(m, p, mem, trace, vp, cause, at, spa, entry, level, leaf, write):
 
 
 @kernel
+def nested_tag(p, gpa):
+    """Return the tag of a guest page in the nested cache."""
+    return p["space"] + 1 << 45 | gpa >> 12
+
+
+@kernel
 def nested_lookup(t, p, gpa):
     """Return (way, set) of a guest page in the nested cache; way -1 if it is not there."""
-    tag = p["space"] + 1 << 45 | gpa >> 12
     s = gpa >> 12 & t["nested_sets"] - 1
-    way = I(-1)
-    for w in range(NESTED_WAYS):
-        if t["nested"]["tag"][s, w] == tag:
-            way = I(w)
-    return way, s
+    return highest(matches(t["nested"][s]["tag"], NESTED_WAYS, nested_tag(p, gpa))), s
 
 
 @kernel
@@ -192,21 +196,19 @@ def nested_fill(t, p, gpa, spa, rights, size):
     """Keep a guest page in the nested cache, as one 4-KiB piece; a former entry of the same page is replaced."""
     if t["nested_ways"] == 0:
         return
-    w, s = nested_lookup(t, p, gpa)
-    if w < 0:
-        w = oldest(t["nested"]["used"][s], t["nested_ways"])
+    way, s = nested_lookup(t, p, gpa)
+    held = t["nested"][s]
+    if way < 0:
+        way = oldest(held["used"], t["nested_ways"])
     t["tick"] += 1
-    t["nested"]["tag"][s, w] = p["space"] + 1 << 45 | gpa >> 12
-    t["nested"]["entry"][s, w] = spa & FRAME | rights | size << SIZE_SHIFT
-    t["nested"]["used"][s, w] = t["tick"]
+    keep(held, way, nested_tag(p, gpa), spa & FRAME | rights | size << SIZE_SHIFT, t["tick"])
 
 
 @kernel
 def forget_guest_page(t, p, gpa):
     """Drop what the nested cache knows of a guest page, after a violation. Source: SDM vol. 3C, as for `tlb.forget`."""
-    w, s = nested_lookup(t, p, gpa)
-    if w >= 0:
-        t["nested"]["tag"][s, w] = t["nested"]["entry"][s, w] = t["nested"]["used"][s, w] = 0
+    held = t["nested"][gpa >> 12 & t["nested_sets"] - 1]
+    drop(held, matches(held["tag"], NESTED_WAYS, nested_tag(p, gpa)))
 
 
 @kernel
@@ -267,12 +269,13 @@ def second_level(m, p, t, mem, trace, vp, cause, gpa, access, guest_level, user,
         return OK, gpa, EVERY_RIGHT | SECOND_DIRTY, I(2), cause
     quiet = access & PEEK != 0
     if not quiet:
-        w, s = nested_lookup(t, p, gpa)
-        if w >= 0:
-            entry = t["nested"]["entry"][s, w]
+        way, s = nested_lookup(t, p, gpa)
+        if way >= 0:
+            held = t["nested"][s]
+            entry = held["entry"][way]
             if may(p, entry, access, user) and (access & WRITE == 0 or entry & SECOND_DIRTY != 0):
                 t["tick"] += 1
-                t["nested"]["used"][s, w] = t["tick"]
+                held["used"][way] = t["tick"]
                 spa = entry & FRAME | gpa & 4095
                 cause = events.nested_cache_hit(m, trace, vp, cause, guest_level, gpa, spa)
                 return OK, spa, entry & (EVERY_RIGHT | SECOND_DIRTY), entry >> SIZE_SHIFT & 3, cause

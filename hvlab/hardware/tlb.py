@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hvlab.errors import BadRequest
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, kernel, leading_zeros, matches
 
 # The room in the tables (sets, ways); the loops below are over these constants, so that they unroll.
 L1_SETS, L1_WAYS = 64, 8
@@ -25,16 +25,18 @@ NESTED_SETS, NESTED_WAYS = 64, 8
 STRUCTURE_SETS, STRUCTURE_WAYS = 8, 4
 
 
-def _cache(*shape: int) -> list[tuple[Any, ...]]:
-    return [(name, I, shape) for name in ("tag", "entry", "used")]
+def _set(ways: int) -> list[tuple[Any, ...]]:
+    # Side by side: with one array for each, an age and a tag of the same set would always stand 4096 bytes apart or a
+    # multiple of that, where a load waits for the store before it as if they were the same word.
+    return [(name, I, (ways,)) for name in ("tag", "entry", "used")]
 
 
 TLB = np.dtype(
     [
-        ("l1", _cache(3, L1_SETS, L1_WAYS)),  # one array for each page size: 4 KiB, 2 MiB, 1 GiB
-        ("l2", _cache(L2_SETS, L2_WAYS)),
-        ("structure", _cache(5, STRUCTURE_SETS, STRUCTURE_WAYS)),  # by level of the table it leads to
-        ("nested", _cache(NESTED_SETS, NESTED_WAYS)),
+        ("l1", _set(L1_WAYS), (3, L1_SETS)),  # one array for each page size: 4 KiB, 2 MiB, 1 GiB
+        ("l2", _set(L2_WAYS), (L2_SETS,)),
+        ("structure", _set(STRUCTURE_WAYS), (5, STRUCTURE_SETS)),  # by level of the table it leads to
+        ("nested", _set(NESTED_WAYS), (NESTED_SETS,)),
         *[(f"{cache}_{word}", I) for cache in ("l1", "l2", "structure", "nested") for word in ("sets", "ways")],
         ("tick", I),
         ("running", I),  # the VP whose translations were last asked for, for processors without tags
@@ -105,30 +107,61 @@ def oldest(used, ways):
 
 
 @kernel
+def highest(bits):
+    """Return the number of the highest bit that is set, -1 if none is."""
+    return 63 - leading_zeros(bits)
+
+
+@kernel
+def keep(held, way, tag, entry, tick):
+    """Write one way of a set."""
+    held["tag"][way] = tag
+    held["entry"][way] = entry
+    held["used"][way] = tick
+
+
+@kernel
+def drop(held, ways):
+    """Empty the ways of a set whose bits are set."""
+    while ways != 0:
+        way = highest(ways)
+        keep(held, way, I(0), I(0), I(0))
+        ways ^= I(1) << way
+
+
+@kernel
+def l1_hits(held, page, mine, everyone):
+    """Return which ways of an L1 set serve a page, bit k for way k: an entry of this address space, or a global one."""
+    return matches(held["tag"], L1_WAYS, mine | page) | matches(held["tag"], L1_WAYS, everyone | page)
+
+
+@kernel
+def l2_hits(held, size, page, mine, everyone):
+    """Return which ways of an L2 set serve a page of one size."""
+    found, hits = matches(held["tag"], L2_WAYS, mine | page) | matches(held["tag"], L2_WAYS, everyone | page), I(0)
+    while found != 0:
+        way = highest(found)
+        if held["entry"][way] >> SIZE_SHIFT & 3 == size:
+            hits |= I(1) << way
+        found ^= I(1) << way
+    return hits
+
+
+@kernel
 def l1_lookup(t, size, page, mine, everyone):
     """Return (way, set) of a translation in the L1 TLB for one page size; way -1 if it is not there.
 
     If an entry of this address space and a global one both serve the page, the way of the higher number answers.
     """
     s = page & t["l1_sets"] - 1
-    tags = t["l1"]["tag"][size, s]
-    way = I(-1)
-    for w in range(L1_WAYS):
-        if tags[w] == mine | page or tags[w] == everyone | page:
-            way = I(w)
-    return way, s
+    return highest(l1_hits(t["l1"][size, s], page, mine, everyone)), s
 
 
 @kernel
 def l2_lookup(t, size, page, mine, everyone):
     """Return (way, set) of a translation in the L2 TLB, which all page sizes share; way -1 if it is not there."""
     s = page & t["l2_sets"] - 1
-    tags, entries = t["l2"]["tag"][s], t["l2"]["entry"][s]
-    way = I(-1)
-    for w in range(L2_WAYS):
-        if (tags[w] == mine | page or tags[w] == everyone | page) and entries[w] >> SIZE_SHIFT & 3 == size:
-            way = I(w)
-    return way, s
+    return highest(l2_hits(t["l2"][s], size, page, mine, everyone)), s
 
 
 @kernel
@@ -139,14 +172,12 @@ def l1_fill(t, size, tag, entry, mine, everyone):
     """
     if t["l1_ways"] == 0:
         return I(-1)
-    w, s = l1_lookup(t, size, tag & PAGE_NUMBERS, mine, everyone)
-    evicted = I(0)
-    if w < 0:
-        w = oldest(t["l1"]["used"][size, s], t["l1_ways"])
-        evicted = I(t["l1"]["tag"][size, s, w] != 0)
-    t["l1"]["tag"][size, s, w] = tag
-    t["l1"]["entry"][size, s, w] = entry
-    t["l1"]["used"][size, s, w] = t["tick"]
+    way, s = l1_lookup(t, size, tag & PAGE_NUMBERS, mine, everyone)
+    held, evicted = t["l1"][size, s], I(0)
+    if way < 0:
+        way = oldest(held["used"], t["l1_ways"])
+        evicted = I(held["tag"][way] != 0)
+    keep(held, way, tag, entry, t["tick"])
     return evicted
 
 
@@ -155,15 +186,12 @@ def l2_fill(t, tag, entry, mine, everyone):
     """Keep a translation in the L2 TLB, as `l1_fill` does."""
     if t["l2_ways"] == 0:
         return I(-1)
-    size = entry >> SIZE_SHIFT & 3
-    w, s = l2_lookup(t, size, tag & PAGE_NUMBERS, mine, everyone)
-    evicted = I(0)
-    if w < 0:
-        w = oldest(t["l2"]["used"][s], t["l2_ways"])
-        evicted = I(t["l2"]["tag"][s, w] != 0)
-    t["l2"]["tag"][s, w] = tag
-    t["l2"]["entry"][s, w] = entry
-    t["l2"]["used"][s, w] = t["tick"]
+    way, s = l2_lookup(t, entry >> SIZE_SHIFT & 3, tag & PAGE_NUMBERS, mine, everyone)
+    held, evicted = t["l2"][s], I(0)
+    if way < 0:
+        way = oldest(held["used"], t["l2_ways"])
+        evicted = I(held["tag"][way] != 0)
+    keep(held, way, tag, entry, t["tick"])
     return evicted
 
 
@@ -175,20 +203,11 @@ def forget(t, mine, everyone, gva):
     """
     for size in range(3):
         page = gva >> 12 + 9 * size & PAGE_NUMBERS
-        s = page & t["l1_sets"] - 1
-        for w in range(L1_WAYS):
-            tag = t["l1"]["tag"][size, s, w]
-            if tag == mine | page or tag == everyone | page:
-                t["l1"]["tag"][size, s, w] = t["l1"]["entry"][size, s, w] = t["l1"]["used"][size, s, w] = 0
-        s = page & t["l2_sets"] - 1
-        for w in range(L2_WAYS):
-            tag = t["l2"]["tag"][s, w]
-            if (tag == mine | page or tag == everyone | page) and t["l2"]["entry"][s, w] >> SIZE_SHIFT & 3 == size:
-                t["l2"]["tag"][s, w] = t["l2"]["entry"][s, w] = t["l2"]["used"][s, w] = 0
+        held = t["l1"][size, page & t["l1_sets"] - 1]
+        drop(held, l1_hits(held, page, mine, everyone))
+        other = t["l2"][page & t["l2_sets"] - 1]
+        drop(other, l2_hits(other, size, page, mine, everyone))
     for level in range(1, 5):
         prefix = gva >> 12 + 9 * level & PAGE_NUMBERS
-        s = prefix & t["structure_sets"] - 1
-        for w in range(STRUCTURE_WAYS):
-            if t["structure"]["tag"][level, s, w] == mine | prefix:
-                t["structure"]["tag"][level, s, w] = t["structure"]["entry"][level, s, w] = 0
-                t["structure"]["used"][level, s, w] = 0
+        known = t["structure"][level, prefix & t["structure_sets"] - 1]
+        drop(known, matches(known["tag"], STRUCTURE_WAYS, mine | prefix))

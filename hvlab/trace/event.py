@@ -7,7 +7,7 @@ from typing import Any
 
 import numba
 
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, entry_point, kernel
 
 WORDS = 6
 COLUMNS = 4 + WORDS  # kind, time, actor, cause, six words
@@ -43,23 +43,26 @@ def record(m, trace, kind, actor, cause, a, b, c, d, e, f):
 
     An entry point never begins a step that might not fit, so nothing is lost; an empty trace is "off".
     """
+    if trace.shape[0] == 0:
+        return cause
     n = m["rows"]
     if n < trace.shape[0]:
-        trace[n, 0] = kind
-        trace[n, 1] = m["now"]
-        trace[n, 2] = actor
-        trace[n, 3] = cause
-        trace[n, 4] = a
-        trace[n, 5] = b
-        trace[n, 6] = c
-        trace[n, 7] = d
-        trace[n, 8] = e
-        trace[n, 9] = f
+        row = trace[n]
+        row[9] = f  # the last word first: one check of the bounds covers all the others
+        row[8] = e
+        row[7] = d
+        row[6] = c
+        row[5] = b
+        row[4] = a
+        row[3] = cause
+        row[2] = actor
+        row[1] = m["now"]
+        row[0] = kind
         m["rows"] = n + 1
     return n
 
 
-@kernel
+@entry_point
 def append(state, trace, kind, actor, cause, a, b, c, d, e, f):
     """Let Python append a row through the same recorder."""
     return record(state[0], trace, kind, actor, cause, a, b, c, d, e, f)
@@ -84,12 +87,12 @@ def event(box: str, says: str, rule: str) -> Callable[[Callable[..., Any]], Any]
         if len(fields) > WORDS or not all(word.isidentifier() for word in (name, *fields)):
             raise TypeError(f"event {name}: at most {WORDS} words, each with a plain name")
         CATALOGUE.append(Event(number, name, box, says, fields, inspect.getdoc(function) or "", rule))
-        words = [f"I({field})" for field in fields] + ["I(0)"] * (WORDS - len(fields))
-        space = {"I": I, "record": record}
+        words = [*fields, *["NOTHING"] * (WORDS - len(fields))]
+        space = {"KIND": I(number), "NOTHING": I(0), "record": record}
         # A template of names from the signature only: numba needs real source, one wrapper for each event.
         exec(
             f"def {name}(m, trace, actor, cause, {', '.join(fields)}):\n"
-            f"    return record(m, trace, I({number}), I(actor), I(cause), {', '.join(words)})",
+            f"    return record(m, trace, KIND, actor, cause, {', '.join(words)})",
             space,
         )
         return numba.njit(inline="always")(space[name])
