@@ -260,11 +260,13 @@ function makePlayer(section, firstStory, scene, hooks) {
     show();
     next.focus();
     hooks.answered?.(answers);
-    hooks.ask?.({ verb: "answer", id: gate.id, value: String(value), confidence });
-    if (hooks.ask) clearTimeout(waiting), (waiting = setTimeout(() => {
+    if (!hooks.ask) return;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
       gates.noKernel("Kernel not connected: you can go on stepping; run the cell again to change the machine.");
       show();
-    }, 3000));
+    }, 3000);
+    hooks.ask({ verb: "answer", id: gate.id, value: String(value), confidence });
   }
   function drawMarks() {
     const found = [], phases = ctx.story.columns.phase, at = (frame) => `${(100 * frame) / Math.max(1, last)}%`;

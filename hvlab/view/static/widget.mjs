@@ -18,7 +18,11 @@ export default {
         model.set("answers", answers);
       },
       ask(question) {
-        model.send(question);
+        try {
+          model.send(question);
+        } catch (error) {
+          console.warn("The kernel does not hear:", error);
+        }
       },
     });
     const follow = () => player.go(model.get("step")), hear = (message) => player.hear(message);
