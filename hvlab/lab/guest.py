@@ -19,6 +19,7 @@ from hvlab.hardware.bare import LONG_MODE, Bare
 from hvlab.hardware.clock import set_costs
 from hvlab.hardware.second_level import EPT
 from hvlab.hardware.tlb import Geometry
+from hvlab.hypervisor.partition import STATE
 from hvlab.trace.words import ENUMS
 from hvlab.wire.x64 import Cr4, EptEntry, PageTableEntry
 
@@ -124,7 +125,8 @@ def guest(seen: Touched, plan: Plan, geometry: Geometry, costs: Mapping[str, int
         stored = {gpa + MOVED: table for gpa, table in stored.items()}
         stored |= {FIRST_TABLE + PAGE * at: table for at, table in enumerate(below)}
         control = {"second_level": int(EPT), "root": FIRST_TABLE, "second_levels": 4, "accessed_dirty": 1}
-    bare = Bare(np.array(sorted(stored)) >> 12, geometry=geometry)
+    # the type of a whole machine's state, so that one compiled engine serves both
+    bare = Bare(np.array(sorted(stored)) >> 12, STATE, geometry)
     bare.load(stored)
     set_costs(bare.state, costs)
     five = Cr4.mask("la57") if seen.levels == 5 else 0

@@ -16,6 +16,7 @@ from typing import Any, Final
 import networkx as nx
 import numpy as np
 
+from hvlab.errors import plain
 from hvlab.trace.words import say
 
 HYPERVISOR: Final = 0
@@ -89,9 +90,8 @@ class Layout:
 
     def name(self, partition: int) -> str:
         """The name of a partition, or of the hypervisor."""
-        return dict(self.names).get(
-            partition, "the hypervisor" if partition == HYPERVISOR else f"partition {partition}"
-        )
+        other = "the hypervisor" if partition == HYPERVISOR else f"partition {partition}"
+        return plain(dict(self.names).get(partition, other), 64)
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,8 @@ def graph(layout: Layout) -> nx.DiGraph:
     made = nx.DiGraph()
     leaves, cuts = _pieces(layout)
     made.add_node(("partition", HYPERVISOR), label=layout.name(HYPERVISOR))
-    for partition, name in layout.names:
-        made.add_node(("partition", partition), label=name)
+    for partition, _ in layout.names:
+        made.add_node(("partition", partition), label=layout.name(partition))
         made.add_edge(("partition", partition), ("second level", partition), kind="uses", rights=EVERY)
     for leaf in leaves:
         spot: Node = ("gpa", leaf.partition, leaf.gpn, leaf.pages)
@@ -334,12 +334,12 @@ def isolation(layout: Layout) -> list[str]:
     found = []
     for partition, _ in layout.names:
         for path in ways(layout, partition):
-            if path.gvn is None and (wrong := _wrong(layout, path)):
+            if path.gvn is None and (wrong := verdict(layout, path)):
                 found.append(f"{wrong}: {path}")
     return found
 
 
-def _wrong(layout: Layout, path: Path) -> str:
+def verdict(layout: Layout, path: Path) -> str:
     """What is wrong with one path, in words; "" if nothing is."""
     confined = [run.partition for run in layout.tables if run.spn <= path.spn < run.spn + run.pages]
     if confined:
@@ -374,7 +374,7 @@ def table(layout: Layout) -> list[tuple[str, ...]]:
                     spell(path.rights),
                     "nobody" if owner is None else layout.name(owner),
                     spell(share.rights) if share and owner != partition else "",
-                    _wrong(layout, path) or "allowed",
+                    verdict(layout, path) or "allowed",
                 )
             )
     return rows
