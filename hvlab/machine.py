@@ -70,7 +70,7 @@ class Snapshot:
     state: Any
     mem: Words
     software: Any
-    walked: tuple[frozenset[int], bool, bool]
+    walked: tuple[frozenset[int], bool]
 
 
 class Child:
@@ -311,7 +311,7 @@ class Machine:
         vid = None if self.bare else self.vid
         names = {name: child.partition_id for name, child in self.children.items()}
         software = copy.deepcopy((vid.winhv.memory.free, vid.partitions, names)) if vid else None
-        walked = frozenset(self.hv.walked), self.hv.walked_unseen, self.hv.unsettled
+        walked = frozenset(self.hv.walked), self.hv.walked_unseen
         return Snapshot(self.state.copy(), self.mem.copy(), software, walked)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -319,8 +319,8 @@ class Machine:
         if snapshot.mem.shape != self.mem.shape:
             raise BadRequest("a snapshot of another machine", f"{len(snapshot.mem)} words of memory")
         self.state[:], self.mem[:] = snapshot.state, snapshot.mem
-        walked, self.hv.walked_unseen, self.hv.unsettled = snapshot.walked
-        self.hv.walked = set(walked)
+        walked, self.hv.walked_unseen = snapshot.walked
+        self.hv.walked, self.hv.unsettled = set(walked), True
         if snapshot.software is not None:
             free, partitions, names = copy.deepcopy(snapshot.software)
             self.vid.winhv.memory.free, self.vid.partitions = free, partitions

@@ -49,6 +49,7 @@ class Hypervisor:
         self.walked: set[int] = set()  # pages that a walker read as a guest's tables
         self.walked_unseen = False  # a silent run may have read others
         self.unsettled = False  # tables changed since the caches were last compared with them
+        self.stale_left = False  # then, some were stale: a walk from one of them fills another stale one
         self._parts: list[Rows] = []
         self._depth = 0
 
@@ -134,6 +135,7 @@ class Hypervisor:
                 processor.run(self.state, self.mem, self.trace, vp, gvas[part], access[part], fault[part], spa[part])
             )
             self._remember_tables(before)
+        self.unsettled |= self.stale_left
         return fault, spa
 
     def _remember_tables(self, before: int) -> None:
@@ -164,7 +166,7 @@ class Hypervisor:
         """Mark what is stale, if tables changed since the last time."""
         if self.unsettled:
             self.unsettled = False
-            stale.mark(self.state, self.mem)
+            self.stale_left = stale.mark(self.state, self.mem) > 0
 
     def lps(self) -> Iterator[Any]:
         for lp in range(processor.LPS):
@@ -184,6 +186,7 @@ class Hypervisor:
             self.flush_partition(slot)
             return
         count = stale.mark(self.state, self.mem)
+        self.stale_left = count > 0
         self.tell("flush_withheld", partition=self.id_of(slot), stale=count)
 
     def id_of(self, slot: int) -> int:

@@ -5,9 +5,7 @@ Source: TLFS, establishing the hypercall interface; overlay pages.
 SIMPLER THAN REAL: where the second level has no table for the chosen page and the pool is empty, the write gets #GP.
 """
 
-import numpy as np
-
-from hvlab.hardware.memory import NOBODY
+from hvlab.hardware.memory import NOBODY, signed
 from hvlab.hypervisor import pages
 from hvlab.hypervisor.address import UX, R, X, leaf, own, set_entry, tables_missing
 from hvlab.hypervisor.core import Hypervisor
@@ -65,7 +63,7 @@ def write(hv: Hypervisor, vp: int, msr: int, value: int) -> Fault | None:
     if msr == Msr.HYPERCALL:
         return _write_hypercall(hv, vp, slot, value)
     # ACT
-    record["guest_os_id"] = np.uint64(value).astype(np.int64)
+    record["guest_os_id"] = signed(value)
     row = hv.tell("msr_written", msr=msr, value=value, held=value)
     hv.spend("exit")
     if value == 0 and int(record["hypercall"]) & ENABLE:
@@ -90,7 +88,7 @@ def _write_hypercall(hv: Hypervisor, vp: int, slot: int, value: int) -> Fault | 
     if move and (gpn >= 1 << 9 * int(hv.state["hypervisor"]["levels"][0]) or not _room(hv, slot, gpn)):
         return exception(hv, "#GP")
     # ACT
-    record["hypercall"] = np.uint64(value).astype(np.int64)
+    record["hypercall"] = signed(value)
     row = hv.tell("msr_written", msr=Msr.HYPERCALL, value=value, held=value)
     hv.spend("exit")
     with hv.caused_by(row):
@@ -111,7 +109,7 @@ def place_overlay(hv: Hypervisor, slot: int, gpn: int) -> None:
     record = hv.state["partition"][0, slot]
     spn = int(record["overlay_spn"])
     below, rights, _ = own(hv, slot, gpn)
-    record["beneath"] = leaf(hv.state, below, rights) if rights else 0
+    record["beneath"] = signed(leaf(hv.state, below, rights)) if rights else 0
     set_entry(hv, slot, gpn, leaf(hv.state, spn, R | X | UX), lambda: pages.take(hv, slot))
     record["overlay_gpn"] = gpn
     hv.memory.mark(spn, table=0, sharer=slot, share_rights=R | X)

@@ -59,8 +59,13 @@ class Vp:
         """What the last action on this machine did."""
         return self._hv.last
 
+    @property
+    def exists(self) -> bool:
+        """Whether its partition still has it."""
+        return self._id != 0 and self._hv.id_of(self._hv.slot_of(self.number)) == self._id
+
     def _runs(self) -> None:
-        if self._hv.id_of(self._hv.slot_of(self.number)) != self._id or self._id == 0:
+        if not self.exists:
             raise BadRequest(f"VP {self.number} of partition {self._id}", "no such virtual processor any more")
         if self.suspended:
             raise BadRequest(
