@@ -5,13 +5,14 @@ import csv as csv_module
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from hvlab.story.frame import NONE
-from hvlab.story.storyboard import Storyboard
+from hvlab.story.storyboard import Storyboard, canonical
 from hvlab.view.esm import css, join
 from hvlab.view.still import still_html
 from hvlab.view.still import svg as still_svg
@@ -23,12 +24,6 @@ PAGE_CSS = (
     "figure{margin:0}h1{font-size:26px;margin:8px 0}"
     ".hvlab-still img{background:#fff}"
 )
-
-
-def inline(value: Any) -> str:
-    """JSON that may stand inside a script element."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def script() -> str:
@@ -44,13 +39,14 @@ def data_of(story: Storyboard, answers: Mapping[str, Any] | None = None, teacher
 
 def stage_of(data: Mapping[str, Any], still: str) -> str:
     """The place of one player in a page: its data, and a still until the script runs."""
+    packed = json.dumps(base64.b64encode(zlib.compress(canonical(data).encode(), 9)).decode())
     script_type = '<script type="application/json">'
-    return f'<div data-hvlab-story><div class="still">{still}</div>{script_type}{inline(data)}</script></div>'
+    return f'<div data-hvlab-story><div class="still">{still}</div>{script_type}{packed}</script></div>'
 
 
 def stage(story: Storyboard, answers: Mapping[str, Any] | None = None, teacher: bool = False) -> str:
     """The place of one player in a page."""
-    return stage_of(data_of(story, answers, teacher), still_html(story, 0, STILL_ROWS))
+    return stage_of(data_of(story, answers, teacher), still_html(story, 0, STILL_ROWS, picture=False))
 
 
 def page(title: str, body: str, lang: str = "en", extra_css: str = "") -> str:

@@ -140,17 +140,17 @@ def _element(element: Element, asked: Mapping[str, Mapping[str, Any]]) -> str:
     return f"<{tag}{opened}>{inside}</{tag}>"
 
 
-def still_html(story: Storyboard, k: int = 0, rows: int = MOST_ROWS) -> str:
+def still_html(story: Storyboard, k: int = 0, rows: int = MOST_ROWS, picture: bool = True) -> str:
     """A figure with picture, caption and table: what a reader sees where no script runs.
 
     The table ends at the first prediction, in every mode: a stored copy never shows what lies behind it.
     """
     gate = first_closed(story)
     last = min(gate["frame"] if gate else len(story) - 1, rows - 1)
-    picture = ""
-    if story.scene["pictures"]:
+    image = ""
+    if picture and story.scene["pictures"]:
         data = base64.b64encode(svg(story, k).encode()).decode()
-        picture = f'<img alt="{escape(described(story, k))}" src="data:image/svg+xml;base64,{data}">'
+        image = f'<img alt="{escape(described(story, k))}" src="data:image/svg+xml;base64,{data}">'
     more = len(story) - 1 - last
     rest = f"<p>The next {more} frames open with a prediction.</p>" if gate else f"<p>{more} more frames.</p>"
     table = (
@@ -158,7 +158,7 @@ def still_html(story: Storyboard, k: int = 0, rows: int = MOST_ROWS) -> str:
     )
     caption = f"<strong>{escape(story.title)}.</strong> Frame {k} of {len(story) - 1}: {escape(story.describe(k))}"
     head = f'<figure class="hvlab-still" lang="{escape(story.scene["lang"])}">'
-    return f"{head}{picture}<figcaption>{caption}</figcaption>{table}</figure>"
+    return f"{head}{image}<figcaption>{caption}</figcaption>{table}</figure>"
 
 
 def described(story: Storyboard, k: int) -> str:

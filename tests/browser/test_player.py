@@ -116,7 +116,7 @@ def test_a_gate_closes_the_story_in_every_way_until_the_prediction_is_in(open_st
     page.keyboard.press("Escape")
     button(page, "Table").click()
     assert frame(page) == closed and page.locator(".twin tbody tr").count() == closed + 1
-    assert "Predict first" in page.locator(".note").inner_text()
+    assert "Predict first" in page.locator(".hvlab > [role=status]").inner_text()
 
     field = page.locator(".gate input[type=text]")
     field.fill("many")

@@ -176,7 +176,7 @@ function makePlayer(section, firstStory, scene, hooks) {
     k = target;
     furthest = Math.max(furthest, k);
     show();
-    if (pressed) announce("The story is closed from here on. Predict first; then it goes on.", true);
+    if (pressed) announce("The story is closed from here on. Predict first; then it goes on.");
     else if (options.manual && !playing) announce(`Frame ${k} of ${last}: ${quietBefore}`);
     if (options.manual || playing) hooks.moved?.(k);
   }
@@ -269,18 +269,18 @@ function makePlayer(section, firstStory, scene, hooks) {
     hooks.ask({ verb: "answer", id: gate.id, value: String(value), confidence });
   }
   function drawMarks() {
-    const found = [], phases = ctx.story.columns.phase, at = (frame) => `${(100 * frame) / Math.max(1, last)}%`;
+    const found = [], phases = ctx.story.columns.phase, share = (frame) => 100 * Math.max(0, Math.min(1, frame / Math.max(1, last)));
     for (let from = 0, i = 1; complete && i <= scene.frames && found.length <= PHASES_DRAWN; i++) {
       if (i < scene.frames && phases[i] === phases[from]) continue;
       const mark = el(`span.band${found.length % 2 ? ".odd" : ""}`);
-      mark.style.left = at(from);
-      mark.style.width = `${(100 * (i - from)) / scene.frames}%`;
+      mark.style.left = `${share(from - 0.5)}%`;
+      mark.style.width = `${share(i - 0.5) - share(from - 0.5)}%`;
       found.push(mark);
       from = i;
     }
     const locks = scene.gates.filter((gate) => !Object.hasOwn(answers, gate.id)).map((gate) => {
       const lock = el("span.lock", {}, icon("lock"));
-      lock.style.left = at(gate.frame);
+      lock.style.left = `${share(gate.frame)}%`;
       return lock;
     });
     marks.replaceChildren(...(found.length > PHASES_DRAWN || scene.phases.length < 2 ? [] : found), ...(ctx.teacher ? [] : locks));
