@@ -10,11 +10,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME: dict[str, str] = {
+    "EptEntry": "hvlab.wire.x64",
     "Geometry": "hvlab.hardware.tlb",
     "HvlabError": "hvlab.errors",
     "Machine": "hvlab.machine",
+    "PageTableEntry": "hvlab.wire.x64",
+    "WRITE": "hvlab.hardware.processor",
     "again": "hvlab.lab.predict",
     "compare": "hvlab.story.compare",
+    "costs": "hvlab.view.figures",
+    "hit_rates": "hvlab.view.figures",
     "left_out": "hvlab.lab.left_out",
     "load": "hvlab.capture.load",
     "one_walk": "hvlab.lab.walks",

@@ -5,29 +5,38 @@ import json
 import numpy as np
 import pytest
 
+from hvlab.capture.load import load
+from hvlab.capture.samples import sample
 from hvlab.errors import BadRequest
 from hvlab.hardware.tlb import Geometry
-from hvlab.story.cells import (
-    FAULT,
-    FROM_TLB,
-    MOMENTS,
-    NOWHERE,
-    UNREAD,
-    Shape,
-)
-from hvlab.story.cells import (
-    READ as FILLED,
-)
+from hvlab.story import cells as square
+from hvlab.story.cells import MOMENTS, NOWHERE, Shape
 from hvlab.story.picture import changes_at, elements
-from hvlab.story.walk import ENDS, FAULTS, PHASE_OF, PHASES, WalkLens
+from hvlab.story.walk import ENDS, FAULTS, PHASE_OF, PHASES, WalkLens, trace_of
 from hvlab.trace import events
 from hvlab.trace.event import CATALOGUE, by_name
 from hvlab.trace.journal import Trace
-from story.walks import CACHED, GOLDEN, GOLDENS, GVA, READ, USER, WRITE, World, alt, plain, sized, told, unmapped
+from story.walks import (
+    CACHED,
+    GOLDEN,
+    GOLDENS,
+    GVA,
+    PEEK,
+    READ,
+    USER,
+    WRITE,
+    World,
+    alt,
+    kvm,
+    plain,
+    sized,
+    told,
+    unmapped,
+)
 
 
 def story_of(trace, grain="event"):
-    return WalkLens(grain).story(trace)
+    return WalkLens(grain).story(trace_of(trace))
 
 
 def cells(story, k=None):
@@ -88,7 +97,23 @@ def test_the_square_counts_every_read(world, reads):
     story = story_of(world.go((GVA, USER)))
 
     assert story.value("total") == story.value("reads") == reads
-    assert "".join(cells(story)).count(str(FILLED)) == reads
+    assert "".join(cells(story)).count(str(square.READ)) == reads
+
+
+def test_each_address_that_the_real_guest_touched_costs_nineteen_reads():
+    machine, touched = kvm(), load(sample("npt_4lvl")).touched_gva.tolist()
+
+    steps = [machine.translate(0, gva, PEEK) for gva in touched]
+
+    assert len(steps) == 160
+    assert {step.trace.fact(len(step.trace) - 1, "reads") for step in steps} == {19}
+
+
+def test_the_real_guest_maps_each_address_to_itself_and_only_the_second_level_moves_it():
+    story = story_of(kvm().translate(0, 0x4028_F1A9))
+
+    assert [story.value(name) for name in ("data_gpa", "data_spa", "total")] == [0x4028_F1A9, 0xE347_1A9, 19]
+    assert cells(story) == ["11111", "11111", "11111", "44444", "1111"]
 
 
 def test_the_most_that_a_walk_can_read_is_said_only_after_the_first_step():
@@ -150,7 +175,7 @@ def test_the_structure_cache_spares_whole_rows_and_the_nested_cache_the_left_of_
 def test_a_tlb_hit_spares_everything():
     story = story_of(plain(geometry=CACHED).go((GVA, USER), (GVA, USER)))
 
-    assert cells(story) == [str(FROM_TLB) * 5] * 4 + [str(FROM_TLB) * 4]
+    assert cells(story) == [str(square.FROM_TLB) * 5] * 4 + [str(square.FROM_TLB) * 4]
     assert story.value("reads") == 0
 
 
@@ -158,7 +183,7 @@ def test_each_access_begins_with_an_empty_square():
     story = story_of(plain(geometry=CACHED).go((GVA, USER), (GVA, USER)))
     begun = [k for k in range(len(story)) if story.scene["kinds"][story.columns["kind"][k]]["name"] == "access_begun"]
 
-    assert [set("".join(cells(story, k))) for k in begun] == [{str(UNREAD)}, {str(UNREAD)}]
+    assert [set("".join(cells(story, k))) for k in begun] == [{str(square.UNREAD)}, {str(square.UNREAD)}]
     assert [story.value("count", k) for k in begun] == [1, 2]
 
 
@@ -241,7 +266,7 @@ def test_a_fault_stops_the_walk_in_its_cell(kind, row, column, code, reads):
     assert state["reads"] == reads
     assert state["here_fault"] == (kind != 2)
     if kind != 2:
-        assert state[f"s{row}{column}"] == FAULT
+        assert state[f"s{row}{column}"] == square.FAULT
         assert (state["fault_row"], state["fault_column"]) == (4 - row, 4 - column)
     assert [state[f"c{bit}"] for bit in (0, 1, 2, 32)] == [code >> bit & 1 for bit in (0, 1, 2, 32)]
 

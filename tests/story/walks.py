@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hvlab.capture.load import load
+from hvlab.capture.samples import sample
 from hvlab.hardware.bare import UNCACHED, Bare
 from hvlab.hardware.tlb import Geometry
+from hvlab.machine import Machine
 from hvlab.story.picture import alt_at
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.walk import WalkLens
@@ -16,7 +19,7 @@ from hvlab.trace.journal import Trace
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
-READ, WRITE, USER, FETCH = 0, 2, 4, 16
+READ, WRITE, USER, FETCH, PEEK = 0, 2, 4, 16, 512
 CACHED = Geometry()
 GVA = 0x7F12_3456_7ABC
 KIND = {"none": 0, "EPT": 1, "nested": 2}
@@ -128,7 +131,13 @@ def told(story: Storyboard) -> str:
     return "".join(f"{row}\n    {alt(story, k)}\n" for k, row in enumerate(rows))
 
 
+def kvm() -> Machine:
+    """The second level that KVM built for a small guest, and that guest's own tables."""
+    return Machine.from_nested(load(sample("npt_4lvl")))
+
+
 GOLDENS = {
+    "walk-kvm": lambda: WalkLens().story(kvm().translate(0, 0x4028_F1A9).trace),
     "walk-4x4": lambda: WalkLens().story(plain().go((GVA, USER))),
     "walk-4x4-bits": lambda: WalkLens("bit").story(plain().go((GVA, USER))),
     "walk-5x5-nested": lambda: WalkLens().story(plain(5, 5, "nested").go((GVA, USER))),

@@ -80,7 +80,7 @@ ITEMS: Final = (
     reads("05.huge", "Both levels map 1 GiB pages. How many entries are read now?"),
     Item(
         "05.violation",
-        "The second level has no page for the address that the guest's tables give. Does the guest get a #PF?",
+        "The guest's own tables allow the access, the second level does not. Does the guest get a #PF?",
         "yes",
         "to_guest",
         "Did the guest get an exception: {value}.",
