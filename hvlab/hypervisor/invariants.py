@@ -1,7 +1,7 @@
 """What must always hold: one function for each invariant of isolation; each returns a sentence for every breach.
 
-They look at the bytes (second-level tables, page database, caches), not at what the hypervisor believes. The numbers are
-those of the project's list of invariants; those of parts that are still to come are not here.
+They look at the bytes (second-level tables, page database, caches), not at what the hypervisor believes. The numbers
+are those of the project's list of invariants; those of parts that are still to come are not here.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def check_one_owner(machine: Any) -> list[str]:
 
 
 def check_mapped_is_allowed(machine: Any) -> list[str]:
-    """I2: a second-level entry is there only for its partition's own page, or for one shared with it, with those rights."""
+    """I2: an entry is there only for the partition's own page, or for one shared with it, with those rights."""
     hv, found = _hv(machine), list[str]()
     owner, sharer, given = (hv.memory.column(name) for name in ("owner", "sharer", "share_rights"))
     for slot, _, spns, rights, _ in _spaces(hv):

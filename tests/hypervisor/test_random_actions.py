@@ -1,10 +1,10 @@
 """Random actions, sensible and hostile, on several partitions: after each one every invariant holds."""
 
 import pytest
-from hypervisor.actions import Driver
 from invariants import hold
 
 from hvlab.kernel import PLAIN
+from hypervisor.actions import Driver
 
 STEPS = 40 if PLAIN else 650
 MACHINES = {
