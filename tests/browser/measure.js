@@ -17,7 +17,7 @@
   const scale = (node) => (node.ownerSVGElement ? node.ownerSVGElement.getBoundingClientRect().width / node.ownerSVGElement.viewBox.baseVal.width : 1);
   for (const { parent, box, node } of texts) {
     const size = parseFloat(getComputedStyle(parent).fontSize) * scale(parent), glyph = parent.closest('.glyph');
-    if (size < 11.99 && !glyph) found.push(`small: ${size.toFixed(1)} px "${node.textContent.trim().slice(0, 30)}"`);
+    if (size < (root.classList.contains('full') ? 15.9 : 11.99) && !glyph) found.push(`small: ${size.toFixed(1)} px "${node.textContent.trim().slice(0, 30)}"`);
     const region = parent.closest('.region, .scroll');
     if (!region && (box.left < -0.5 || box.right > innerWidth + 0.5)) found.push(`cut: "${node.textContent.trim().slice(0, 30)}" ends at ${box.right}`);
     for (let up = parent; up && up !== root; up = up.parentElement) {

@@ -59,6 +59,17 @@ def test_text_and_lines_stand_out_from_their_ground(open_story, scheme):
         assert page.evaluate(CONTRAST) == [], scene
 
 
+def test_full_screen_is_read_from_the_last_row(open_story):
+    page = open_story(counter(), viewport={"width": 1280, "height": 720})
+    page.get_by_role("button", name="Full screen", exact=True).click()
+    page.wait_for_selector(".hvlab.full")
+
+    for scene in SCENES:
+        arrange(page, scene)
+        keep(page, f"{scene}-full")
+        assert page.evaluate(MEASURE) == [], scene
+
+
 def test_the_ground_decides_between_light_and_dark_and_is_watched(open_story):
     page = open_story(counter(), color_scheme="light")
 

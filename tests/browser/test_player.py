@@ -11,6 +11,7 @@ from browser.conftest import frame, keep
 from hvlab.story.gate import Gate
 
 pytestmark = pytest.mark.browser
+GOLDEN = Path(__file__).parents[1] / "golden"
 SHOWN = """() => {
   const text = (what) => [...document.querySelectorAll('.hvlab ' + what)].map((node) => node.textContent).join('|');
   const svg = document.querySelector('.hvlab .picture');
@@ -379,6 +380,18 @@ def test_the_slider_and_the_status_say_frame_and_caption(open_story, story):
     tree = page.locator(".hvlab .region").aria_snapshot()
     assert 'img "The digits of the counter"' in tree
     assert page.locator(".picture desc").text_content().startswith("Digits 0, 0, 1; the counter is 1")
+
+
+def test_the_accessible_tree_of_each_view_is_the_one_that_was_read_and_kept(open_story, story):
+    page, told = open_story(story, teacher=True), []
+    button(page, "Next").click()
+
+    for name in ("Digits", "Bytes", "Table"):
+        button(page, name).click()
+        told.append(f"# {name}\n{page.locator('.hvlab').aria_snapshot()}\n")
+
+    # After a wanted change: read it as a screen reader would, then keep it in the file.
+    assert "".join(told) == (GOLDEN / "counter.aria.txt").read_text(encoding="utf-8")
 
 
 def test_full_screen_makes_the_picture_larger_and_escape_gives_it_back(open_story, story):

@@ -55,6 +55,8 @@ export function drawLayer(picture, prefix) {
   return { svg, about, byId };
 }
 
+const put = (node, name, value) => node.getAttribute(name) === value || node.setAttribute(name, value);
+
 // Put the answers of changesAt into the drawing.
 export function applyChanges(byId, answers, shift = new Map()) {
   for (const [id, what, ...rest] of answers) {
@@ -68,8 +70,8 @@ export function applyChanges(byId, answers, shift = new Map()) {
       const at = shift.get(id) ?? [0, 0];
       at[what === "move-x" ? 0 : 1] = rest[0];
       shift.set(id, at);
-      node.setAttribute("transform", `translate(${at[0]} ${at[1]})`);
-    } else if (GEOMETRY.has(what)) node.setAttribute(what, Math.max(rest[0], what === "width" || what === "height" ? 0 : -1e6));
+      put(node, "transform", `translate(${at[0]} ${at[1]})`);
+    } else if (GEOMETRY.has(what)) put(node, what, String(what === "width" || what === "height" ? Math.max(rest[0], 0) : rest[0]));
   }
 }
 

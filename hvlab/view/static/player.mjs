@@ -12,7 +12,7 @@ const PHASES_DRAWN = 40;
 
 export function mount(root, scene, bytes, hooks = {}) {
   const away = new AbortController(), on = (target, type, heard, options = {}) => target.addEventListener(type, heard, { ...options, signal: away.signal });
-  const section = el("section.hvlab", { lang: "en" });
+  const section = el("section.hvlab", { lang: scene?.lang ?? "en" });
   root.append(section);
   let inner;
   const report = (error) => {
@@ -306,7 +306,7 @@ function makePlayer(section, firstStory, scene, hooks) {
   function setFull(now) {
     section.classList.toggle("full", now);
     const picture = drawn?.picture;
-    const scale = now && picture ? Math.max(1, Math.min(2, (innerWidth - 16) / picture.width, (innerHeight - 190) / picture.height)) : 0;
+    const scale = now && picture ? Math.max(1, Math.min(2, (innerWidth - 16) / picture.width, (innerHeight - 140) / picture.height)) : 0;
     if (scale) section.style.setProperty("--scale", String(scale));
     else section.style.removeProperty("--scale");
     measure();

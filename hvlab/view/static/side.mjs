@@ -6,6 +6,9 @@ const head = (...names) => el("thead", {}, el("tr", {}, ...names.map((name) => e
 
 // old value struck through beside the new one, for eyes and ears
 export function fillChange(cell, old, now, changed) {
+  const told = changed ? `${old} → ${now}` : now;
+  if (cell.told === told) return;
+  cell.told = told;
   cell.replaceChildren();
   cell.classList.toggle("changed", changed);
   if (changed) cell.append(el("s", {}, old), el("span.sr", {}, " becomes "), el("span", { "aria-hidden": "true" }, " → "), el("b", {}, now));
@@ -75,7 +78,9 @@ export function makeRuler(ctx) {
   return {
     node,
     show(label, wordName, now, old) {
-      last = [label, wordName, BigInt.asUintN(64, now), BigInt.asUintN(64, old)];
+      const wanted = [label, wordName, BigInt.asUintN(64, now), BigInt.asUintN(64, old)];
+      if (last && wanted.every((one, at) => one === last[at])) return;
+      last = wanted;
       draw();
     },
   };
