@@ -222,7 +222,7 @@ def msr_read(msr, value):
 
 @event(
     box=HYPERVISOR,
-    says="The hypervisor answers CPUID {leaf:hex}: EAX {eax:hex}, EBX {ebx:hex}, ECX {ecx:hex}, EDX {edx:hex}.",
+    says="CPUID {leaf:hex} answers EAX {eax:hex}, EBX {ebx:hex}, ECX {ecx:hex}, EDX {edx:hex}.",
     rule="TLFS, feature and interface discovery",
 )
 def cpuid_answered(leaf, eax, ebx, ecx, edx):
