@@ -192,6 +192,29 @@ def test_play_runs_stops_at_a_stop_and_names_its_button_by_what_it_does(open_sto
     assert frame(page) == len(story) - 1
 
 
+def test_play_stops_at_a_gate_and_asks(open_story, story):
+    page = open_story(story)
+    page.get_by_label("Speed").select_option("10")
+
+    button(page, "Play").click()
+    page.locator(".gate").wait_for()
+    page.wait_for_selector("button[title=Play]")
+
+    assert frame(page) == GATE.frame
+    assert page.locator(".hvlab > [role=status]").inner_text().startswith("The story is closed from here on")
+
+
+def test_play_pauses_when_the_player_leaves_the_view(open_story, story):
+    page = open_story(story, teacher=True)
+    page.evaluate("() => { document.querySelector('main').style.paddingBottom = '3000px' }")
+    button(page, "Play").click()
+    assert button(page, "Pause").count() == 1
+
+    page.evaluate("() => scrollTo(0, 2900)")
+
+    page.wait_for_selector("button[title=Play]", state="attached")
+
+
 def test_nothing_is_said_while_it_plays_and_a_manual_step_stops_it(open_story, story):
     page = open_story(story, teacher=True)
     page.get_by_label("Speed").select_option("10")

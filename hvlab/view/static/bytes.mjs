@@ -12,7 +12,7 @@ export function makeBytes(ctx) {
   let page = 0, k = 0, top = 0, chosen = null, data, old, rows = [];
   const choose = el("select", { "aria-label": "Page", onchange: () => { page = Number(choose.value); top = 0; chosen = null; show(k); } },
     ...pages.map((one, at) => el("option", { value: at }, one.name)));
-  const since = el("input", { type: "number", min: 0, "aria-label": "Compare with frame", placeholder: "before", onchange: () => show(k) });
+  const since = el("input", { type: "number", min: 0, "aria-label": "Compare with frame", onchange: () => show(k) });
   const earlier = el("button", { type: "button", onclick: () => { top = Math.max(0, top - WINDOW); draw(); } }, "Earlier bytes");
   const later = el("button", { type: "button", onclick: () => { top += WINDOW; draw(); } }, "Later bytes");
   const grid = el("div.hexgrid", { "aria-hidden": "true", onclick: (event) => pick(event.target.closest(".byte")) });
@@ -21,7 +21,7 @@ export function makeBytes(ctx) {
   const copy = el("button", { type: "button", onclick: copyHex }, "Copy as hex");
   const fields = el("table.fields", {}, caption, el("thead", {}, el("tr", {}, ...["", "field", "offset", "value"].map((one) => el("th", { scope: "col" }, one)))), body);
   const node = el("div.bytes", {},
-    el("div.bar", {}, choose, el("label", {}, "changes since frame ", since), earlier, later),
+    el("div.bar", {}, choose, el("label", {}, "changes since the frame before, or since frame ", since), earlier, later),
     el("div.pair", {}, el("div", {}, grid, about, el("div.bar", {}, writer, copy)), fields));
   choose.hidden = pages.length < 2;
 
