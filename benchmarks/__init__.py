@@ -1,0 +1,1 @@
+"""How fast the engine is, against plain C of the same model and against others: ``python -m benchmarks``."""

@@ -1,0 +1,73 @@
+"""The C side: a header from the engine's own state type, one call of the compiler, one foreign function."""
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SOURCE = Path(__file__).with_name("walker.c")
+FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
+
+
+def structs(name: str, kind: np.dtype[Any], declared: dict[str, str]) -> None:
+    """Add C declarations of a structured type, innermost first; a nested field's type bears the field's name."""
+    lines = []
+    for field, (inner, *_) in (kind.fields or {}).items():
+        base, shape = inner.subdtype or (inner, ())
+        if base.fields is not None:
+            structs(field, base, declared)
+        else:
+            assert base == np.int64, f"{name}.{field} is no 64-bit integer"
+        word = "int64_t" if base.fields is None else f"struct {field}"
+        lines.append(f"    {word} {field}{''.join(f'[{size}]' for size in shape)};")
+    text = "\n".join([f"struct {name} {{", *lines, "};"])
+    assert declared.setdefault(name, text) == text, f"two different structures are named {name}"
+
+
+def header(state: np.dtype[Any]) -> str:
+    """Return `state.h`: the machine's state and how many processors it has room for."""
+    rooms = {"VPS": state["vp"].shape[0], "LPS": state["lp"].shape[0]}
+    declared: dict[str, str] = {}
+    structs("machine", state, declared)
+    check = f'_Static_assert(sizeof(struct machine) == {state.itemsize}, "the layout is not that of the engine");'
+    return "\n".join([*(f"#define {name} {size}" for name, size in rooms.items()), *declared.values(), check, ""])
+
+
+def compiler() -> tuple[str, str]:
+    """Return the C compiler that is there: its path, and the first line of what it says of itself."""
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if found is None:
+        raise SystemExit("benchmarks: no C compiler (cc, gcc or clang) was found; on Debian: apt install gcc")
+    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)
+    return found, version.stdout.splitlines()[0]
+
+
+class Walker:
+    """The C model, called like the engine.
+
+    Parameters
+    ----------
+    state : dtype
+        The type of the machine's state.
+    more : tuple of str
+        Further flags for the compiler, for experiments.
+    """
+
+    def __init__(self, state: np.dtype[Any], more: tuple[str, ...] = ()) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "state.h").write_text(header(state))
+            library = Path(folder) / "walker.so"
+            subprocess.run([compiler()[0], *FLAGS, *more, f"-I{folder}", str(SOURCE), "-o", str(library)], check=True)
+            self._run = ctypes.CDLL(str(library)).run
+        self._run.restype = ctypes.c_int64
+        pointer, number = ctypes.c_void_p, ctypes.c_int64
+        self._run.argtypes = [pointer, pointer, number, *[pointer] * 4, number]
+
+    def run(self, state: Any, mem: Any, gva: Any, access: Any, fault: Any, spa: Any) -> int:
+        """Translate each address on VP 0; everything is as in the engine's `run`, without a trace."""
+        arrays = [array.ctypes.data for array in (gva, access, fault, spa)]
+        return int(self._run(state.ctypes.data, mem.ctypes.data, 0, *arrays, len(gva)))

@@ -1,0 +1,115 @@
+"""The benchmarks compare like with like: C that compiles, equal answers, rows as promised. No time is asserted here."""
+
+import builtins
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import clock, forensics, native, translation, world
+from hvlab.hardware.processor import OUTCOMES
+from hvlab.hardware.tlb import Geometry
+from hvlab.hypervisor.partition import STATE
+
+pytestmark = pytest.mark.compiled
+READ, WRITE, USER, FETCH, PEEK = 0, 2, 4, 16, 512
+
+
+@pytest.fixture(scope="module")
+def walker():
+    assert shutil.which("cc") or shutil.which("gcc") or shutil.which("clang"), "the benchmarks need a C compiler"
+    return native.Walker(STATE, ("-Wall", "-Wextra", "-Werror"))
+
+
+@pytest.mark.parametrize("name", [*world.PATTERNS, *world.TRACES])
+def test_c_and_the_engine_agree_on_faults_spas_memory_and_state(walker, name):
+    guest = world.pattern(name, 3000) if name in world.PATTERNS else world.real_trace(name, 3000)
+
+    ratios = translation.compare(guest, walker.run, translation.engine(), pairs=2)
+
+    assert len(ratios) == 2
+    assert all(ratio > 0 for ratio in ratios)
+
+
+def spoiled(guest, seed):
+    """Break entries of full tables, change registers, and ask for all kinds of accesses: many kinds of faults come."""
+    random = np.random.default_rng(seed)
+    tables = guest.mem[guest.state["pages"][0] :].reshape(-1, 512)
+    held = np.count_nonzero(tables, axis=1)
+    full = np.flatnonzero((tables != 0) & (held > 8)[:, None]) + guest.state["pages"][0]
+    chosen = random.choice(full, len(full) // 40)
+    guest.mem[chosen] ^= np.int64(1) << random.choice([0, 1, 2, 3, 4, 7, 8, 10, 51, 62], len(chosen))
+    guest.gva[::97] ^= np.int64(1) << 60
+    guest.access[:] = random.choice([READ, WRITE, USER, USER | WRITE, FETCH, USER | FETCH, 256, PEEK], len(guest.gva))
+    vp = guest.state["vp"][0, 0]
+    vp["cr4"] |= (1 << 20 | 1 << 21 | 1 << 22) * (seed & 1)
+    vp["pkru"], vp["mbec"], vp["execute_only"] = 0b1110 * (seed & 1), seed >> 1 & 1, seed & 1
+    vp["second_level"], vp["host_nxe"] = 1 + (seed >> 2 & 1), seed & 1
+    if seed == 3:
+        guest.state["pages"] = guest.state["pages"] // 2  # tables where there is no memory
+    return guest
+
+
+def test_c_and_the_engine_agree_where_translations_fail(walker):
+    small = Geometry(l1_sets=2, l1_ways=2, l2_sets=4, l2_ways=3, nested_sets=2, nested_ways=2, structure_ways=2)
+    seen = set()
+    for seed in range(8):
+        guest = spoiled(world.pattern("Zipf 1.2", 4000, seed), seed)
+        small.into(guest.state["lp"][0, 0]["tlb"])
+
+        translation.compare(guest, walker.run, translation.engine(), pairs=1)
+
+        state, mem, fault, spa = guest.copy()
+        walker.run(state, mem, guest.gva, guest.access, fault, spa)
+        seen |= {OUTCOMES[kind] for kind in (fault & 255).tolist()}
+
+    assert seen == set(OUTCOMES.values())
+
+
+def test_a_difference_between_the_sides_stops_the_benchmark(walker):
+    guest = world.pattern("random", 100)
+
+    def wrong(*side):
+        done = walker.run(*side)
+        side[-1][7] ^= 1
+        return done
+
+    with pytest.raises(AssertionError, match="SPAs of the two sides differ"):
+        translation.compare(guest, wrong, translation.engine(), pairs=1)
+
+
+def test_volatility_missing_is_said_plainly(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.partition(".")[0] == "volatility3":
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+
+    rows = list(forensics.against_volatility(1, 1, lambda name: True))
+
+    assert [(row.ratio, row.meets) for row in rows] == [(None, None), (None, None)]
+    assert all("volatility3 is not installed" in command.table_row(row) for row in rows)
+
+
+def test_the_json_has_the_promised_rows(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "rows.json"
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--quick", "--only", "one translation", "--json", str(out)])
+
+    assert command.main() == 0
+
+    rows = json.loads(out.read_text())
+    assert [row["name"] for row in rows] == ["one translation from Python, recorded, us"]
+    assert set(rows[0]) == {"name", "ratio", "low", "high", "target", "meets"}
+    assert rows[0]["low"] <= rows[0]["ratio"] <= rows[0]["high"]
+    assert "| one translation from Python, recorded, us |" in capsys.readouterr().out
+
+
+def test_a_row_meets_its_target_by_its_median():
+    assert clock.at_most("a", [0.9, 1.0, 3.0], 1.0).meets
+    assert not clock.at_most("a", [0.9, 1.01, 1.02], 1.0).meets
+    assert clock.at_least("a", [99, 100, 101], 100).meets
