@@ -337,21 +337,38 @@ def accesses(trace: AddressTrace, begin: int, end: int) -> tuple[NDArray[np.int6
     return address.astype(np.int64), code.astype(np.int64)
 
 
-def describe_study(trace: AddressTrace) -> str:
-    """Say what the engine makes of a trace: its TLB and walk behaviour, for `hvlab open`."""
+@dataclass(frozen=True)
+class Behaviour:
+    """What the engine makes of one trace: in words, by page size, by TLB size."""
+
+    words: str
+    pages: Table
+    tlb: Table
+
+
+def behaviour(trace: AddressTrace) -> Behaviour:
+    """Study one trace with the usual caches, with other page sizes and with other TLBs.
+
+    Raises
+    ------
+    BadRequest
+        If no guest of the lab's machine can hold its pages.
+    """
     limit = PLAIN_LIMIT if PLAIN else None
-    try:
-        usual = study(trace, None, (12, 21), limit=limit)
-        pages, tlb = sweep_pages(trace, limit=limit), sweep_tlb(trace, limit=limit)
-    except BadRequest as refused:
-        return f"TLB and walks: not studied: {refused}."
-    small, large = usual.rows
-    lines = [
+    small, large = study(trace, None, (12, 21), limit=limit).rows
+    words = (
         f"TLB and walks, as this engine counts them; with a TLB of {small.geometry} entries (L1 + L2) and with 4 KiB "
         f"pages in the guest and in the second level, the L1 TLB answers {small.l1_rate:.2%} of {small.accesses:,} "
         f"translations, the L2 TLB {small.l2_hits / small.accesses:.2%}; {small.walks:,} need a walk, which reads "
-        f"{small.reads_per_walk:.2f} table entries on average. With 2 MiB pages in both, {large.walks:,} need a walk.",
-        *("", str(replace(pages, notes=()))),
-        str(tlb),
-    ]
-    return "\n".join(lines)
+        f"{small.reads_per_walk:.2f} table entries on average. With 2 MiB pages in both, {large.walks:,} need a walk."
+    )
+    return Behaviour(words, sweep_pages(trace, limit=limit), sweep_tlb(trace, limit=limit))
+
+
+def describe_study(trace: AddressTrace) -> str:
+    """Say what the engine makes of a trace: its TLB and walk behaviour, for `hvlab open`."""
+    try:
+        found = behaviour(trace)
+    except BadRequest as refused:
+        return f"TLB and walks: not studied: {refused}."
+    return "\n".join([found.words, "", str(replace(found.pages, notes=())), str(found.tlb)])
