@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from hvlab.capture.tables import NestedTables, PageTables
 from hvlab.errors import BadRequest
-from hvlab.hardware import clock, processor
+from hvlab.hardware import clock, processor, recorded
 from hvlab.hardware.bare import Bare
-from hvlab.hardware.memory import NOBODY, PAGE, Memory, layout, signed
+from hvlab.hardware.memory import MAX_BYTES, NOBODY, PAGE, Memory, layout, signed
 from hvlab.hardware.processor import ACCESS, DETAIL, OUTCOMES, READ
 from hvlab.hardware.second_level import EPT, NPT
 from hvlab.hardware.tlb import Geometry
@@ -28,7 +28,6 @@ from hvlab.root.vid import EVERY_RIGHT, Partition, Vid
 from hvlab.root.winhv import RootMemory, WinHv
 from hvlab.trace.journal import Trace
 from hvlab.wire.tlfs import GUEST_PRIVILEGES
-from hvlab.wire.x64 import Rflags
 
 Words = npt.NDArray[np.int64]
 VENDORS = {"intel": (INTEL, EPT), "amd": (AMD, NPT)}
@@ -145,11 +144,17 @@ class Machine:
         costs: Mapping[str, int] | None = None,
         mbec: bool = False,
     ) -> None:
-        if vendor not in VENDORS or levels not in (4, 5) or not 0 < lps <= processor.LPS or memory % PAGE:
+        if (
+            vendor not in VENDORS
+            or levels not in (4, 5)
+            or not 0 < lps <= processor.LPS
+            or memory % PAGE
+            or memory > MAX_BYTES
+        ):
             raise BadRequest(
                 f"vendor {vendor!r}, {levels} levels, {lps} processors, {memory} bytes",
                 "",
-                f"intel or amd, 4 or 5 levels, 1 to {processor.LPS} processors, whole pages",
+                f"intel or amd, 4 or 5 levels, 1 to {processor.LPS} processors, whole pages, at most {MAX_BYTES} bytes",
             )
         pages = memory // PAGE
         state = np.zeros(1, STATE)
@@ -367,36 +372,13 @@ class Machine:
 
     @classmethod
     def from_snapshot(cls, tables: PageTables, cpu: int = 0, geometry: Geometry | None = None) -> "Machine":
-        """Return a bare machine that holds a guest's recorded page tables at their addresses, and nothing else.
-
-        VP 0 has the recorded control registers; AC is set, so that SMAP hides nothing that one looks at.
-        """
-        if not 0 <= cpu < len(tables.cpus):
-            raise BadRequest(f"processor {cpu}", f"processors 0 to {len(tables.cpus) - 1}")
-        bare = Bare(tables.table_gpa >> np.uint64(12), STATE, phys_bits=_bits(tables.meta))
-        bare.load(dict(zip(tables.table_gpa.tolist(), tables.table_data, strict=True)))
-        r = tables.cpus[cpu].registers
-        bare.set(cr0=signed(r.cr0), cr3=signed(r.cr3), cr4=signed(r.cr4), efer=signed(r.efer))
-        bare.set(rflags=Rflags.mask("alignment_check"))
-        return cls._of(bare, geometry or Geometry())
+        """Return a bare machine that holds a guest's recorded page tables at their addresses, and nothing else."""
+        return cls._of(recorded.guest(tables, cpu, STATE), geometry or Geometry())
 
     @classmethod
     def from_nested(cls, tables: NestedTables, geometry: Geometry | None = None) -> "Machine":
         """Return a bare machine that holds a recorded second level and its guest's tables, at their addresses."""
-        pages = dict(zip(tables.table_spa.tolist(), tables.table_data, strict=True))
-        pages |= dict(zip(tables.l2_spa.tolist(), tables.l2_data, strict=True))
-        bare = Bare(np.array(sorted(pages), np.uint64) >> np.uint64(12), STATE, phys_bits=_bits(tables.meta))
-        bare.load(pages)
-        r = tables.registers
-        bare.set(cr0=signed(r.cr0), cr3=signed(r.cr3), cr4=signed(r.cr4), efer=signed(r.efer))
-        bare.set(rflags=Rflags.mask("alignment_check"), second_level=int(NPT))
-        bare.set(root=tables.ncr3, second_levels=tables.levels)
-        return cls._of(bare, geometry or Geometry())
-
-
-def _bits(meta: Mapping[str, Any]) -> int:
-    bits = meta.get("phys_bits", 52)
-    return bits if isinstance(bits, int) and not isinstance(bits, bool) and 36 <= bits <= 52 else 52
+        return cls._of(recorded.nested(tables, STATE), geometry or Geometry())
 
 
 def warm() -> float:

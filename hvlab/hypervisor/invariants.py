@@ -71,9 +71,9 @@ def check_no_alias(machine: Any) -> list[str]:
     hv = _hv(machine)
     owner, sharer = hv.memory.column("owner"), hv.memory.column("sharer")
     slots, pages = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for slot, _, spns, _, _ in _spaces(hv):
+    for who, _, spns, _, _ in _spaces(hv):
         unique = np.unique(spns[spns < hv.memory.pages])
-        slots.append(np.full(len(unique), slot))
+        slots.append(np.full(len(unique), who))
         pages.append(unique)
     slot, spn = np.concatenate(slots), np.concatenate(pages)
     count = np.bincount(spn, minlength=hv.memory.pages)

@@ -6,7 +6,7 @@ from invariants import hold
 from hvlab.kernel import PLAIN
 from hypervisor.actions import Driver
 
-STEPS = 40 if PLAIN else 650
+STEPS = 150 if PLAIN else 650
 MACHINES = {
     "intel": {},
     "amd": {"vendor": "amd"},
@@ -35,6 +35,7 @@ def test_every_invariant_holds_after_every_action(seed):
 
 def test_processors_without_tags_keep_every_invariant():
     driver = Driver(9, lps=1)
+    driver.create()
 
     for _ in range(STEPS // 5):
         driver.machine.tags = 0
@@ -46,6 +47,7 @@ def test_processors_without_tags_keep_every_invariant():
 
 def test_a_forgotten_flush_breaks_only_what_it_must():
     driver = Driver(11)
+    driver.create()
 
     for _ in range(STEPS // 5):
         driver.machine.flush_on_unmap = 0
