@@ -187,7 +187,7 @@ def test_play_runs_stops_at_a_stop_and_names_its_button_by_what_it_does(open_sto
     page.wait_for_selector("button:has-text('Play')")
 
     assert frame(page) == 4 and story.value("count", 4) == 2
-    assert page.locator(".hvlab > [role=status]").inner_text().startswith("Paused at frame 4")
+    assert page.locator(".hvlab > [role=status]").inner_text().startswith("Paused. Frame 4 of 65")
     button(page, "Run to stop").click()
     assert frame(page) == len(story) - 1
 
