@@ -55,13 +55,13 @@ ENTRY_BITS: Final = (0, 1, 2, 5, 6, 7, 8, 9, 63)
 
 OF_ONE_ACCESS: Final = (
     *("number", "reads", "total", "known", "gpa", "spa", "entry", "which", "gives", "onward", "leads", "shown"),
-    *("fault", "code", "data_gpa", "data_spa", "large", "kept", "here_fault", "to_guest"),
+    *("fault", "code", "data_gpa", "data_spa", "large", "kept", "here_fault", "to_guest", "sequential"),
 )  # facts that begin at 0 again with each access
 HIDDEN: Final = (
     *("moment", "tale", "levels", "number", "guest_w", "guest_u", "guest_x", "nested_r", "nested_w", "nested_x"),
     *("most", "total", "known", "which", "gives", "onward", "shown", "count", "here", "has_gpa"),
     *("a_old", "a_new", "d_old", "d_new", "evicted", "kept", "flush", "here_fault", "to_guest"),
-    *("fault_row", "fault_column"),
+    *("fault_row", "fault_column", "sequential"),
 )  # facts that the picture needs and the state table does not show
 
 
@@ -218,6 +218,7 @@ class Walk:
         self.facts |= {"which": which, "gives": gives, "known": 0, "onward": gives}
         self.facts |= {"number": number, "reads": number, "here": 8 * row + column + 1}
         self.facts |= {f"s{row}{column}": READ, f"k{row}{column}": number, f"a{row}{column}": spa}
+        self.facts["sequential"] += row == 0 or column == 0  # as if the guest's walk came first, then one below it
         self.facts |= {f"e{bit}": entry >> bit & 1 for bit in ENTRY_BITS}
 
     def accessed_set(self, stage: int, level: int, spa: int, old: int, new: int) -> None:

@@ -9,6 +9,7 @@ from hvlab.capture.load import load
 from hvlab.capture.samples import sample
 from hvlab.errors import BadRequest
 from hvlab.hardware.tlb import Geometry
+from hvlab.story import beside
 from hvlab.story import cells as square
 from hvlab.story.cells import MOMENTS, NOWHERE, Shape
 from hvlab.story.picture import changes_at, elements
@@ -195,6 +196,16 @@ def test_reads_are_counted_one_at_a_time_and_never_go_back():
     assert reads == [0, 0, *range(1, 25), 24]
 
 
+@pytest.mark.parametrize(
+    "world, apart", [(plain(), 8), (sized(1, 0), 7), (plain(5, 5), 10)], ids=["4x4", "2 MiB", "5x5"]
+)
+def test_the_end_sets_two_separate_walks_beside_the_square(world, apart):
+    story = story_of(world.go((GVA, USER)))
+
+    assert f"as two separate walks: {apart} reads" in still_words(story, len(story) - 1)
+    assert alt(story, len(story) - 1).endswith(f"As two separate walks it would be {apart}.")
+
+
 # rights, A and D
 
 
@@ -278,6 +289,11 @@ def test_a_violation_and_a_page_fault_say_who_handles_them():
     assert "EPT violation, to the hypervisor" in alt(exit_, len(exit_) - 1)
     assert "#PF: the guest handles it" in still_words(guest, len(guest) - 1)
     assert "EPT violation: exit to the hypervisor" in still_words(exit_, len(exit_) - 1)
+
+
+def test_the_lines_of_a_fault_speak_of_bits_that_the_lens_keeps():
+    for lines in (beside.PF_LINES, beside.EPT_LINES, beside.NPF_LINES):
+        assert {bit for bit, _, _ in lines} <= set(square.CODE_BITS)
 
 
 def test_what_a_fault_cut_off_stays_unread():
