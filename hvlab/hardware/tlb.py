@@ -136,18 +136,6 @@ def l1_hits(held, page, mine, everyone):
 
 
 @kernel
-def l2_hits(held, size, page, mine, everyone):
-    """Return which ways of an L2 set serve a page of one size."""
-    found, hits = matches(held["tag"], L2_WAYS, mine | page) | matches(held["tag"], L2_WAYS, everyone | page), I(0)
-    while found != 0:
-        way = highest(found)
-        if held["entry"][way] >> SIZE_SHIFT & 3 == size:
-            hits |= I(1) << way
-        found ^= I(1) << way
-    return hits
-
-
-@kernel
 def l1_lookup(t, size, page, mine, everyone):
     """Return (way, set) of a translation in the L1 TLB for one page size; way -1 if it is not there.
 
@@ -161,7 +149,14 @@ def l1_lookup(t, size, page, mine, everyone):
 def l2_lookup(t, size, page, mine, everyone):
     """Return (way, set) of a translation in the L2 TLB, which all page sizes share; way -1 if it is not there."""
     s = page & t["l2_sets"] - 1
-    return highest(l2_hits(t["l2"][s], size, page, mine, everyone)), s
+    held = t["l2"][s]
+    hits = matches(held["tag"], L2_WAYS, mine | page) | matches(held["tag"], L2_WAYS, everyone | page)
+    while hits != 0:
+        way = highest(hits)
+        if held["entry"][way] >> SIZE_SHIFT & 3 == size:
+            return way, s
+        hits ^= I(1) << way
+    return I(-1), s
 
 
 @kernel
@@ -205,8 +200,10 @@ def forget(t, mine, everyone, gva):
         page = gva >> 12 + 9 * size & PAGE_NUMBERS
         held = t["l1"][size, page & t["l1_sets"] - 1]
         drop(held, l1_hits(held, page, mine, everyone))
-        other = t["l2"][page & t["l2_sets"] - 1]
-        drop(other, l2_hits(other, size, page, mine, everyone))
+        way, s = l2_lookup(t, size, page, mine, everyone)
+        while way >= 0:
+            drop(t["l2"][s], I(1) << way)
+            way, s = l2_lookup(t, size, page, mine, everyone)
     for level in range(1, 5):
         prefix = gva >> 12 + 9 * level & PAGE_NUMBERS
         known = t["structure"][level, prefix & t["structure_sets"] - 1]
