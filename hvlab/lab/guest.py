@@ -28,6 +28,7 @@ Numbers = NDArray[np.int64]
 PAGE: Final = 4096
 FIRST_TABLE: Final = 0x1000  # GPA of the guest's top table, and SPA of the second level's
 MOVED: Final = 1 << 30  # SPA = GPA + 1 GiB: aligned for every size of a second-level page
+PART: Final = 1 << 16  # accesses looked at at once, so that a study needs no memory in proportion to its trace
 MOST_TABLES: Final = 1 << 14  # 64 MiB
 GUEST_BITS: Final = 48  # a second level of four levels reaches so far
 EDGE: Final = 1 << 56  # five levels reach from its negative up to here
@@ -57,11 +58,14 @@ def touched(trace: AddressTrace) -> Touched:
     """
     if not len(trace):
         raise BadRequest("a study of a trace without an access", attempt="a longer trace")
-    last = last_byte(trace.gva, trace.size)
-    low, high = int(min(trace.gva.min(), last.min())), int(max(trace.gva.max(), last.max()))
+    pages, low, high = np.zeros(0, np.int64), EDGE, -EDGE
+    for begin in range(0, len(trace), PART):
+        first = trace.gva[begin : begin + PART]
+        last = last_byte(first, trace.size[begin : begin + PART])
+        low, high = int(min(low, first.min(), last.min())), int(max(high, first.max(), last.max()))
+        pages, _ = _in_order(np.concatenate([pages, np.stack([first >> 12, last >> 12], axis=1).ravel()]))
     if not -EDGE <= low <= high < EDGE:
         raise BadRequest("a study of addresses that no table maps", f"{low:#x} to {high:#x}", "at most 57 bits")
-    pages, _ = _in_order(np.stack([trace.gva >> 12, last >> 12], axis=1).ravel())
     half = EDGE >> 9
     return Touched(pages, 4 if -half <= low <= high < half else 5)
 

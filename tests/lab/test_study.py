@@ -79,6 +79,15 @@ def test_the_guest_maps_each_page_to_a_frame_of_its_own_and_keeps_the_offset():
         assert (spa >= MOVED).all() == (plan.second is not None)
 
 
+def test_pages_are_found_in_the_order_of_their_first_touch_whatever_the_parts(monkeypatch):
+    trace = made((LOAD, 0x9000, 8), (FETCH, 0x3FFF, 2), (LOAD, 0x9008, 8), (STORE, -4096, 8), (LOAD, 0x4000, 1))
+
+    whole = touched(trace).pages.tolist()
+    monkeypatch.setattr("hvlab.lab.guest.PART", 2)
+
+    assert whole == touched(trace).pages.tolist() == [9, 3, 4, -1]
+
+
 def by_hand(trace: AddressTrace, entries: int) -> int:
     """Walks of a one-level LRU TLB of up to 8 ways, where a store to a translation that is not dirty walks again."""
     ways = min(entries, 8)
