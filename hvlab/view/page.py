@@ -26,7 +26,7 @@ ATTRIBUTES = {
     "details": ["open"],
 }
 NOTEBOOK_CSS = (
-    "body{max-width:1112px}pre{overflow-x:auto;padding:8px 12px;margin:4px 0;font:14px/1.45 ui-monospace,monospace}"
+    "body{max-width:1168px}pre{overflow-x:auto;padding:8px 12px;margin:4px 0;font:14px/1.45 ui-monospace,monospace}"
     ".source{background:light-dark(#f5f5f5,#2b2b2b);border-left:4px solid light-dark(#767676,#a6a6a6)}"
     ".output{margin:4px 0 16px}table{border-collapse:collapse}"
     ".text :is(td,th){border:1px solid #767676;padding:2px 8px}"
@@ -78,7 +78,8 @@ def _run(notebook: Any, path: Path, timeout: int) -> None:
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     folder = {"metadata": {"path": str(path.resolve().parent)}}
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=folder)
+    quiet = ["--log-level=ERROR"]
+    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=folder, extra_arguments=quiet)
     try:
         client.execute(env={**os.environ, "HVLAB_MODE": "test", "HVLAB_EXPORT": "1"})
     except (CellExecutionError, CellTimeoutError) as error:
