@@ -152,11 +152,12 @@ def still_html(story: Storyboard, k: int = 0, rows: int = MOST_ROWS, picture: bo
         data = base64.b64encode(svg(story, k).encode()).decode()
         image = f'<img alt="{escape(described(story, k))}" src="data:image/svg+xml;base64,{data}">'
     more = len(story) - 1 - last
-    rest = f"<p>The next {more} frames open with a prediction.</p>" if gate else f"<p>{more} more frames.</p>"
+    rest = "<p>The frames after it open with a prediction.</p>" if gate else f"<p>{more} more frames.</p>"
     table = (
         f"<details><summary>The same steps as a table</summary>{_table(story, last)}{rest if more else ''}</details>"
     )
-    caption = f"<strong>{escape(story.title)}.</strong> Frame {k} of {len(story) - 1}: {escape(story.describe(k))}"
+    length = "" if gate else f" of {len(story) - 1}"  # how long it is may be what the prediction asks
+    caption = f"<strong>{escape(story.title)}.</strong> Frame {k}{length}: {escape(story.describe(k))}"
     head = f'<figure class="hvlab-still" lang="{escape(story.scene["lang"])}">'
     return f"{head}{image}<figcaption>{caption}</figcaption>{table}</figure>"
 

@@ -16,9 +16,9 @@ export function makeControls(ctx, clock) {
   const slider = el("input.slider", { type: "range", min: 0, max: last, value: 0, step: 1, "aria-label": "Frame", oninput: () => ctx.go(Number(slider.value), manual) });
   const number = el("input.number", { type: "number", min: 0, max: last, "aria-label": "Frame number", onchange: () => ctx.go(Number(number.value), manual) });
   const grain = el("select", { "aria-label": "Step by" }, el("option", { value: "frame" }, "by frame"), el("option", { value: "phase" }, "by phase"));
-  const marks = el("div.marks", { "aria-hidden": "true" });
+  const marks = el("div.marks", { "aria-hidden": "true" }), length = el("span");
   const node = el("div.controls", { role: "group", "aria-label": "Step through the story" }, first, back, clock.button, next, end,
-    el("div.track", {}, marks, slider), el("label.goto", {}, number, el("span", {}, ` of ${last}`)), grain, clock.speed);
+    el("div.track", {}, marks, slider), el("label.goto", {}, number, length), grain, clock.speed);
   grain.hidden = scene.phases.length < 2;
 
   const begins = (k) => k === 0 || ctx.story.columns.phase[k] !== ctx.story.columns.phase[k - 1];
@@ -34,8 +34,9 @@ export function makeControls(ctx, clock) {
   const share = (frame) => 100 * Math.max(0, Math.min(1, frame / Math.max(1, last)));
   function bands() {
     const found = [], phases = ctx.story.columns.phase;
-    for (let from = 0, i = 1; i <= scene.frames && found.length <= BANDS; i++) {
-      if (i < scene.frames && phases[i] === phases[from]) continue;
+    const shown = ctx.closed() ? ctx.limit() + 1 : scene.frames;
+    for (let from = 0, i = 1; i <= shown && found.length <= BANDS; i++) {
+      if (i < shown && phases[i] === phases[from]) continue;
       const band = el(`span.band${found.length % 2 ? ".odd" : ""}`);
       band.style.left = `${share(from - 0.5)}%`;
       band.style.width = `${share(i - 0.5) - share(from - 0.5)}%`;
@@ -53,7 +54,10 @@ export function makeControls(ctx, clock) {
   }
   return {
     node, neighbour, step, next,
-    mark: () => marks.replaceChildren(...(ctx.complete() ? bands() : []), ...(ctx.teacher ? [] : locks())),
+    mark() {
+      length.textContent = ctx.closed() ? " of ?" : ` of ${last}`;
+      marks.replaceChildren(...(ctx.complete() ? bands() : []), ...(ctx.teacher ? [] : locks()));
+    },
     show(k) {
       slider.value = number.value = String(k);
       slider.setAttribute("aria-valuetext", ctx.sentence());

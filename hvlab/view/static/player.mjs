@@ -1,5 +1,5 @@
 // The player: one story, its controls and its views. `mount` serves the widget and the exported page alike.
-import { BadStory, checkScene, inflate, lastOpen, makeStory, openingOf } from "./core.mjs";
+import { BadStory, checkScene, inflate, lastOpen, makeStory, openGate, openingOf } from "./core.mjs";
 import { el, glyph, groundIsDark } from "./draw.mjs";
 import { makeClock } from "./clock.mjs";
 import { iconButton, listenKeys, makeControls } from "./controls.mjs";
@@ -59,7 +59,9 @@ function makePlayer(section, firstStory, scene, hooks) {
     go, show, fail, announce, answered, copy, at: () => k, answers: () => answers, furthest: () => furthest, complete: () => complete,
     limit: () => Math.min(complete ? last : 0, ctx.teacher ? last : lastOpen(scene, answers)),
     closed: () => complete && ctx.limit() < last,
-    sentence: () => `Frame ${k} of ${last}: ${caption.textContent}`,
+    // How long a story is may be what its prediction asks: not said while it is closed.
+    closed: () => !ctx.teacher && openGate(scene, answers) !== undefined,
+    sentence: () => `Frame ${k}${ctx.closed() ? "" : ` of ${last}`}: ${caption.textContent}`,
     neighbour: (by) => controls.neighbour(by), stopHere: (at) => more.stopHere(at), moved: () => hooks.moved?.(k),
     picture: () => stage.picture()?.svg, keepFocus: () => section.focus(), calm: (quiet) => section.classList.toggle("calm", quiet),
     tableOpened: (open) => tableButton.setAttribute("aria-pressed", String(open)),
