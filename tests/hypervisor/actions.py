@@ -134,9 +134,14 @@ class Driver:
         vp = self.pick.choice(self.vps())
         if vp.number == 0:
             return
-        vp.wrmsr(Msr.GUEST_OS_ID, self.pick.choice((0, 1, 1)))
+        vp.wrmsr(Msr.GUEST_OS_ID, self.pick.choice((0, 1, 1, 1, 1, 1)))
         gpn = self.pick.choice((3, 5, 38, 600, 1 << 30))
         vp.wrmsr(Msr.HYPERCALL, HypercallMsr.encode(enable=self.pick.choice((0, 1, 1)), gpn=gpn))
+
+    def read_message(self) -> None:
+        child = self.child()
+        if child:
+            self.machine.vid.message(child.partition, 0)
 
     def slices(self) -> None:
         self.machine.slice_reps = self.pick.choice((0, 0, 1, 3))
@@ -192,7 +197,7 @@ class Driver:
 
 SENSIBLE = (
     "create destroy more_memory less_memory protect access access access paging spoil_table flush resume registers"
-    " hypercall_page slices cpuid"
+    " hypercall_page hypercall_page read_message slices cpuid"
 )
 HOSTILE = "hostile_call hostile_call hostile_call garbage_call user_mode raw_msr"
 ACTIONS = (SENSIBLE + " " + HOSTILE).split()

@@ -156,3 +156,54 @@ def test_there_is_room_for_six_children_and_no_more(machine, caller):
 
     assert caller("CreatePartition")[0] == "NO_RESOURCES"
     hold(machine)
+
+
+def test_calls_that_need_a_privilege_are_denied_without_it(guest):
+    assert guest("GetPartitionId") == ("ACCESS_DENIED", 0)
+    assert guest("CreatePartition") == ("ACCESS_DENIED", 0)
+
+
+def test_a_child_with_the_privilege_learns_its_own_id(machine):
+    from hypervisor.conftest import Caller
+
+    child = machine.child("knows", 16 * 4096, privileges=GUEST_PRIVILEGES | 1 << 33)
+    child.vp.wrmsr(0x40000000, 1)
+    child.vp.wrmsr(0x40000001, 1 | 9 << 12)
+    call = Caller(machine, child.vp, 1, 2)
+
+    assert call("GetPartitionId") == ("SUCCESS", 0)
+    assert call.out(PartitionIdOutput).partition_id == child.partition_id
+
+
+def test_what_a_partition_leaves_behind_reads_zero(machine):
+    child = machine.child("gone", 8 * 4096)
+    pages = list(child.partition.pages.values())
+    for gpn in child.partition.pages:
+        child.write(gpn * 4096, b"secret" * 600)
+
+    child.destroy()
+
+    assert all(machine.root_vp.read(gpn * 4096, 4096) == bytes(4096) for gpn in pages)
+
+
+def test_a_page_in_a_pool_waits_to_be_scrubbed(machine, caller, child):
+    deposit(caller, child.partition_id, [200])
+
+    record = machine.hv.memory.record(200)
+    assert (record.owner, record.deposited, record.dirty) == (0, 2, 1)
+
+
+def test_deleting_a_processor_returns_its_page_and_its_parents_view_of_it(machine, caller, child):
+    page = child.partition.message_gpns[0]
+    machine.root_vp.read(page * 4096)  # the root's caches know it now
+    caller("GetMemoryBalance", partition_id=child.partition_id)
+    before = caller.out(MemoryBalance)
+
+    assert caller("DeleteVp", partition_id=child.partition_id) == ("SUCCESS", 0)
+
+    caller("GetMemoryBalance", partition_id=child.partition_id)
+    after = caller.out(MemoryBalance)
+    assert (after.available - before.available, after.in_use - before.in_use) == (1, -1)
+    assert machine.root_vp.read(page * 4096).kind == "#GP"
+    assert caller("DeleteVp", partition_id=child.partition_id) == ("INVALID_VP_INDEX", 0)
+    hold(machine)

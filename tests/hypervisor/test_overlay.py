@@ -133,3 +133,13 @@ def test_user_mode_may_not_touch_them(child):
 
     assert child.vp.rdmsr(Msr.GUEST_OS_ID).kind == "#GP"
     assert child.vp.wrmsr(Msr.GUEST_OS_ID, 1).kind == "#GP"
+
+
+def test_a_page_that_is_taken_away_is_the_hypervisors_alone(machine, vp):
+    spn = int(machine.state["partition"]["overlay_spn"][0, 2])
+    enable(vp, 9)
+    assert (machine.hv.memory.record(spn).sharer, machine.hv.memory.record(spn).share_rights) == (2, 5)
+
+    vp.wrmsr(Msr.HYPERCALL, 0)
+
+    assert (machine.hv.memory.record(spn).sharer, machine.hv.memory.record(spn).table) == (255, 1)
