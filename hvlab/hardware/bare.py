@@ -24,7 +24,8 @@ class Bare:
     spns : array of int64
         The page numbers behind which there is memory; all others are holes.
     state_type : dtype
-        The type of the state; a machine with a hypervisor has more fields than the bare one.
+        The type of the state: that of a machine with a hypervisor (`hypervisor.partition.STATE`), since the engine is
+        compiled for one type.
     geometry : Geometry
         The caches; by default all are off, so that every access walks.
     """
@@ -32,13 +33,13 @@ class Bare:
     def __init__(
         self,
         spns: npt.ArrayLike,
-        state_type: np.dtype[Any] | None = None,
+        state_type: np.dtype[Any],
         geometry: Geometry = UNCACHED,
         phys_bits: int = 52,
     ) -> None:
         numbers = np.unique(np.asarray(spns, np.int64))
         pages = int(numbers[-1]) + 1 if len(numbers) else 1
-        self.state = np.zeros(1, processor.state_type() if state_type is None else state_type)
+        self.state = np.zeros(1, state_type)
         self.state["pages"], self.state["phys_bits"] = pages, phys_bits
         self.mem = layout(numbers, pages)
         self.memory = Memory(self.state, self.mem)

@@ -7,14 +7,16 @@ import numpy.typing as npt
 
 from hvlab.capture.tables import NOWHERE, Cpu, NestedTables, PageTables
 from hvlab.errors import BadRequest
+from hvlab.hardware import recorded
 from hvlab.hardware.bare import Bare
-from hvlab.hardware.memory import Words
+from hvlab.hardware.memory import Words, signed
 from hvlab.hardware.processor import PEEK, READ, USER, WORST_STEP, WRITE
-from hvlab.hardware.second_level import NONE, NPT
+from hvlab.hardware.second_level import NPT
+from hvlab.hypervisor.partition import STATE
 from hvlab.trace import events  # noqa: F401  fills the catalogue
 from hvlab.trace.event import by_name
 from hvlab.verify.count import Count
-from hvlab.wire.x64 import Cr0, PageTableEntry, Rflags
+from hvlab.wire.x64 import Cr0, PageTableEntry
 
 PAGE = 4096
 CHUNK = 4096
@@ -36,21 +38,13 @@ def page_tables(snapshot: PageTables) -> Count:
     """Compare leaves with their flags, effective rights, and probes, for each processor of the snapshot."""
     if snapshot.levels < 4:
         raise BadRequest(f"{snapshot.levels}-level paging", "the engine walks 4 and 5 levels")
-    bare = Bare(snapshot.table_gpa >> np.uint64(12))
-    bare.load(dict(zip(snapshot.table_gpa.tolist(), snapshot.table_data, strict=True)))
     count = Count()
     for number, cpu in enumerate(snapshot.cpus):
-        r = cpu.registers
-        bare.set(cr0=_signed(r.cr0), cr3=_signed(r.cr3), cr4=_signed(r.cr4), efer=_signed(r.efer))
-        bare.set(rflags=Rflags.mask("alignment_check"), second_level=int(NONE))  # AC: what SMAP hides is not asked here
+        bare = recorded.guest(snapshot, number, STATE)
         _leaves(bare, count, number, cpu)
         _rights(bare, count, number, cpu)
         _probes(bare, count, number, cpu)
     return count
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
 
 
 def _leaves(bare: Bare, count: Count, number: int, cpu: Cpu) -> None:
@@ -88,7 +82,7 @@ def _with_leaf(bare: Bare, gva: npt.NDArray[np.uint64]) -> tuple[Words, Words, W
 def _rights(bare: Bare, count: Count, number: int, cpu: Cpu) -> None:
     """Ask at the first and the last page of each range: user mode at all, and writing with CR0.WP on."""
     start, end, urw = cpu.rights.start, cpu.rights.end, cpu.rights.urw
-    bare.set(cr0=_signed(cpu.registers.cr0) | Cr0.mask("write_protect"))
+    bare.set(cr0=signed(cpu.registers.cr0) | Cr0.mask("write_protect"))
     pages = np.stack([start, end - np.uint64(PAGE)], axis=1).ravel()
     user, _ = bare.run(pages, int(READ | USER | PEEK))
     read, _ = bare.run(pages, int(READ | PEEK))
@@ -101,7 +95,7 @@ def _rights(bare: Bare, count: Count, number: int, cpu: Cpu) -> None:
             f"VP {number}, rights at {int(pages[k]):#x}: expected urw {int(expected[k]):03b}, found {found[k]:03b}"
         ),
     )
-    bare.set(cr0=_signed(cpu.registers.cr0))
+    bare.set(cr0=signed(cpu.registers.cr0))
 
 
 def _probes(bare: Bare, count: Count, number: int, cpu: Cpu) -> None:
@@ -122,24 +116,11 @@ def _place(fault: Any, spa: Any) -> str:
     return f"fault {int(fault):#x}" if fault else f"GPA {int(spa):#x}"
 
 
-def nested_machine(snapshot: NestedTables) -> Bare:
-    """Put nested tables and the guest's own tables where they were; VP 0 is the guest with its recorded registers."""
-    tables = dict(zip(snapshot.table_spa.tolist(), snapshot.table_data, strict=True))
-    tables |= dict(zip(snapshot.l2_spa.tolist(), snapshot.l2_data, strict=True))
-    bare = Bare(np.array(sorted(tables), np.uint64) >> np.uint64(12))
-    bare.load(tables)
-    r = snapshot.registers
-    bare.set(cr0=_signed(r.cr0), cr3=_signed(r.cr3), cr4=_signed(r.cr4), efer=_signed(r.efer), rflags=1 << 18)
-    bare.set(second_level=int(NPT), root=snapshot.ncr3, second_levels=snapshot.levels)
-    bare.set(
-        vp=1, cr0=1, second_level=int(NPT), root=snapshot.ncr3, second_levels=snapshot.levels
-    )  # no paging: GVA = GPA
-    return bare
-
-
 def nested_tables(snapshot: NestedTables) -> Count:
     """Compare with the outer kernel's own pagemap: each mapped GPA, and the whole walk of each touched address."""
-    bare, count = nested_machine(snapshot), Count()
+    bare, count = recorded.nested(snapshot, STATE), Count()
+    # VP 1 looks at the second level alone: without paging, a GVA is a GPA
+    bare.set(vp=1, cr0=1, second_level=int(NPT), root=snapshot.ncr3, second_levels=snapshot.levels)
     fault, spa = bare.run(snapshot.pagemap_gpa, int(READ | PEEK), vp=1)
     mapped = np.flatnonzero(fault == 0)
     expected = snapshot.pagemap_spa[mapped]

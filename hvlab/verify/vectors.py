@@ -10,6 +10,7 @@ from hvlab.capture.vectors import NO_FAULT, NOT_HERE
 from hvlab.hardware.bare import LONG_MODE, Bare
 from hvlab.hardware.processor import DETAIL, FETCH, IMPLICIT, OUTCOMES, READ, USER, WRITE
 from hvlab.hardware.second_level import EPT
+from hvlab.hypervisor.partition import STATE
 from hvlab.verify.count import Count
 from hvlab.wire.x64 import Cr0, Cr4, Efer, EptEntry, PageTableEntry, Rflags
 
@@ -35,7 +36,7 @@ def code_of(fault: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def page_access(answers: npt.NDArray[np.uint8]) -> Count:
     """All states of (leaf, upper entry, processor modes, access): 1,024 pages, run once for each mode and access."""
-    bare = Bare(np.arange(1, 40), phys_bits=WIDTH)
+    bare = Bare(np.arange(1, 40), STATE, phys_bits=WIDTH)
     page = np.zeros((40, 512), np.uint64)
     page[1, 0], page[2, 0] = 2 << 12 | OPEN, 3 << 12 | OPEN
     for upper in range(32):
@@ -75,7 +76,7 @@ def _fault(code: int) -> str:
 
 def protection_keys(cases: list[tuple[int, int]]) -> Count:
     """User and supervisor pages under PKRU; the key differs from case to case, so that each position is used."""
-    bare = Bare(np.arange(1, 6), phys_bits=WIDTH)
+    bare = Bare(np.arange(1, 6), STATE, phys_bits=WIDTH)
     bare.load({0x1000: _one(0x2000 | OPEN), 0x2000: _one(0x3000 | OPEN), 0x3000: _one(0x4000 | OPEN)})
     given = []
     for number, (state, _) in enumerate(cases):
@@ -113,7 +114,7 @@ ACCESSED = PageTableEntry.mask("accessed")
 
 def ept_permissions(cases: list[tuple[dict[str, Any], tuple[Any, ...]]]) -> Count:
     """Two EPT entries on the way to a data page, or to the guest table that maps it as a 1-GiB page."""
-    bare = Bare(np.arange(1, 16), phys_bits=WIDTH)
+    bare = Bare(np.arange(1, 16), STATE, phys_bits=WIDTH)
     given = [_ept_answer(bare, case) for case, _ in cases]
     count = Count()
     count.add(

@@ -11,6 +11,7 @@ from hvlab.capture.load import load
 from hvlab.capture.samples import sample
 from hvlab.hardware.bare import UNCACHED, Bare
 from hvlab.hardware.tlb import Geometry
+from hvlab.hypervisor.partition import STATE
 from hvlab.machine import Machine
 from hvlab.story.picture import alt_at
 from hvlab.story.storyboard import Storyboard
@@ -38,7 +39,7 @@ class World:
         shift: int = 0x100,
     ) -> None:
         self.guest, self.second, self.kind, self.shift = guest, second, KIND[kind], shift
-        self.bare = Bare(np.arange(1, 0x2000), geometry=geometry, phys_bits=46)
+        self.bare = Bare(np.arange(1, 0x2000), STATE, geometry=geometry, phys_bits=46)
         self.guest_pages, self.second_pages = iter(range(0x601, 0x700)), iter(range(0x1001, 0x1100))
         self.top, self.root = next(self.guest_pages), next(self.second_pages)
         self.tables = [self.top]
