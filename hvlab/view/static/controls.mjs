@@ -34,7 +34,7 @@ export function makeControls(ctx, clock) {
   const share = (frame) => 100 * Math.max(0, Math.min(1, frame / Math.max(1, last)));
   function bands() {
     const found = [], phases = ctx.story.columns.phase;
-    const shown = ctx.closed() ? ctx.limit() + 1 : scene.frames;
+    const shown = ctx.veiled() ? ctx.limit() + 1 : scene.frames;
     for (let from = 0, i = 1; i <= shown && found.length <= BANDS; i++) {
       if (i < shown && phases[i] === phases[from]) continue;
       const band = el(`span.band${found.length % 2 ? ".odd" : ""}`);
@@ -55,7 +55,7 @@ export function makeControls(ctx, clock) {
   return {
     node, neighbour, step, next,
     mark() {
-      length.textContent = ctx.closed() ? " of ?" : ` of ${last}`;
+      length.textContent = ctx.veiled() ? " of ?" : ` of ${last}`;
       marks.replaceChildren(...(ctx.complete() ? bands() : []), ...(ctx.teacher ? [] : locks()));
     },
     show(k) {

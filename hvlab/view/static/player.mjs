@@ -59,9 +59,9 @@ function makePlayer(section, firstStory, scene, hooks) {
     go, show, fail, announce, answered, copy, at: () => k, answers: () => answers, furthest: () => furthest, complete: () => complete,
     limit: () => Math.min(complete ? last : 0, ctx.teacher ? last : lastOpen(scene, answers)),
     closed: () => complete && ctx.limit() < last,
-    // How long a story is may be what its prediction asks: not said while it is closed.
-    closed: () => !ctx.teacher && openGate(scene, answers) !== undefined,
-    sentence: () => `Frame ${k}${ctx.closed() ? "" : ` of ${last}`}: ${caption.textContent}`,
+    // How long a story is may be what its prediction asks: not said before the answer is in.
+    veiled: () => !ctx.teacher && openGate(scene, answers) !== undefined,
+    sentence: () => `Frame ${k}${ctx.veiled() ? "" : ` of ${last}`}: ${caption.textContent}`,
     neighbour: (by) => controls.neighbour(by), stopHere: (at) => more.stopHere(at), moved: () => hooks.moved?.(k),
     picture: () => stage.picture()?.svg, keepFocus: () => section.focus(), calm: (quiet) => section.classList.toggle("calm", quiet),
     tableOpened: (open) => tableButton.setAttribute("aria-pressed", String(open)),

@@ -52,7 +52,7 @@ export function makeTable(ctx) {
     body.replaceChildren(...all.slice(start, start + ROWS).map(drawRow));
     earlier.hidden = start === 0;
     later.hidden = start + ROWS >= all.length;
-    count.textContent = ctx.closed() ? `${all.length} frames; the rest opens with your prediction` : `${all.length} of ${ctx.scene.frames} frames`;
+    count.textContent = ctx.veiled() ? `${all.length} frames; the rest opens with your prediction` : `${all.length} of ${ctx.scene.frames} frames`;
     if (byFrame.has(current)) byFrame.get(current).setAttribute("aria-current", "step");
   }
   function drawRow(k) {
