@@ -6,7 +6,7 @@ from typing import Any, Final
 from hvlab.story.cells import FAULTS, MOMENTS, Shape
 from hvlab.story.picture import Element, box, group, words
 
-GRID_TOP: Final = 134  # where the first row of cells begins
+GRID_TOP: Final = 126  # where the first row of cells begins
 ENTRY_AT: Final = "entry {index} at SPA {spa:spa}"
 WHOSE: Final = {
     "second_level_entry_read": "{row:enum:row}, {column:enum:column}",

@@ -9,7 +9,7 @@ from hvlab.story.picture import Element, Picture, box, group, wire, words
 from hvlab.trace.journal import Trace
 
 WIDTH: Final = 844
-LEFT, HEAD, CELL, CELL_HEIGHT = 6, 64, 90, 46  # margin, where cells begin, a cell
+LEFT, HEAD, CELL = 6, 64, 90  # margin, where cells begin, how wide a cell is
 LONGEST_SPA: Final = 1 << 32  # longer addresses do not fit into a cell: the index stands there
 NOWHERE: Final = 15
 
@@ -55,18 +55,23 @@ def square(trace: Trace, shape: Shape, jumps: Mapping[tuple[int, int], int]) -> 
     right = max(HEAD + CELL * (shape.second + 1), 300) + 13
     layer, bind = [], []
     for part in (
-        _strip("i", "gva", 4, shape.guest, "guest {}"),
-        _strip("j", "gpa", 58, shape.second, shape.name + " {}"),
         _grid(shape, 0 <= far < LONGEST_SPA, jumps),
+        _strip("i", "gva", 2, shape.guest, "guest {}"),
+        _strip("j", "gpa", 54, shape.second, shape.name + " {}"),
         detail(shape, right),
         fault(right),
         _legend(shape),
     ):
         layer += part[0]
         bind += part[1]
-    height = GRID_TOP + CELL_HEIGHT * (shape.guest + 1) + 62
+    height = GRID_TOP + tall(shape) * (shape.guest + 1) + 48
     title = f"The square of reads: {shape.guest} guest levels by {shape.second} second levels"
     return Picture("Square", title, WIDTH, max(height, 420), layer, bind, alt(shape))
+
+
+def tall(shape: Shape) -> int:
+    """Return how tall a cell is: six rows still fill a screen at a scale that the last row of a room can read."""
+    return 46 if shape.guest < 5 else 41
 
 
 def _strip(letter: str, kind: str, top: int, levels: int, name: str) -> tuple[list[Element], list[Element]]:
@@ -89,7 +94,7 @@ def _strip(letter: str, kind: str, top: int, levels: int, name: str) -> tuple[li
             words(f"{key}text", x + step / 2 - 3, top + 32, "", "label code middle"),
         ]
         bind.append(["say", f"{key}text", f"{{{key}:hex}} · {{{key}}}" if level else f"{{{key}:hex}}"])
-        layer.append(wire(f"{key}use", f"M{x} {top + 43}h{step - 6}", "wire memory lit"))
+        layer.append(box(f"{key}use", x, top + 42, step - 6, 3, "solid memory"))
         bind += [["show", f"{key}use", used, [level]], ["lit", f"{key}box", used, [level]]]
         if letter == "i" and level:  # below a large leaf these bits belong to the offset
             bind.append(["class", f"{key}box", f"s{level}0", {str(NOT_NEEDED): "ghost"}])
@@ -111,30 +116,31 @@ def _grid(shape: Shape, short: bool, jumps: Mapping[tuple[int, int], int]) -> tu
         ["say", "closed-below", "Second level: {second:enum:second_level}"],
         ["say", "closed-next", "The next step begins the walk."],
     ]
+    for row, column in shape.cells():
+        x, y = HEAD + CELL * (shape.second - column), GRID_TOP + tall(shape) * (shape.guest - row)
+        found = _cell(row, column, (x, y, tall(shape)), short)
+        layer += found[0]
+        bind += found[1]
+        if (row, column) in jumps:
+            bind.append(["jump", f"at{row}{column}", jumps[row, column]])
     for column in range(shape.second, -1, -1):
         x = HEAD + CELL * (shape.second - column) + CELL / 2
         layer.append(
             words("", x, GRID_TOP - 8, f"{shape.name} {column}" if column else "guest entry", "small soft middle")
         )
     for row in range(shape.guest, -1, -1):
-        y = GRID_TOP + CELL_HEIGHT * (shape.guest - row)
+        y = GRID_TOP + tall(shape) * (shape.guest - row)
         layer.append(words(f"head{row}", LEFT, y + 28, f"guest {row}" if row else "data", "label"))
         bind.append(["lit", f"head{row}", "row", [row]])
-    for row, column in shape.cells():
-        x, y = HEAD + CELL * (shape.second - column), GRID_TOP + CELL_HEIGHT * (shape.guest - row)
-        found = _cell(row, column, x, y, short)
-        layer += found[0]
-        bind += found[1]
-        if (row, column) in jumps:
-            bind.append(["jump", f"cell{row}{column}", jumps[row, column]])
     stop = "M-7 -17H7L17 -7V7L7 17H-7L-17 7V-7Z"
-    cross = wire("", "M-6 -6L6 6M6 -6L-6 6", "wire fault lit")
-    layer.append(group("stop", [["path", "", "box fault lit", {"d": stop}, ""], cross]))
+    cross = wire("", "M-6 -6L6 6M6 -6L-6 6", "wire fault")
+    layer.append(group("stop", [["path", "", "box fault", {"d": stop}, ""], cross]))
     far = HEAD + CELL / 2
     bind += [
         ["show", "stop", "here_fault"],
+        ["lit", "stop", "here_fault"],
         ["attr", "stop", "move-x", "fault_column", CELL, far],
-        ["attr", "stop", "move-y", "fault_row", CELL_HEIGHT, GRID_TOP + CELL_HEIGHT / 2],
+        ["attr", "stop", "move-y", "fault_row", tall(shape), GRID_TOP + tall(shape) / 2],
     ]
     return [group("grid", layer), group("closed", _closed())], bind
 
@@ -152,19 +158,19 @@ def _closed() -> list[Element]:
     ]
 
 
-def _cell(row: int, column: int, x: float, y: float, short: bool) -> tuple[list[Element], list[Element]]:
+def _cell(row: int, column: int, place: tuple[int, int, int], short: bool) -> tuple[list[Element], list[Element]]:
     """One cell: its number, and its address or how it was got without a read."""
-    key, state = f"{row}{column}", f"s{row}{column}"
+    (x, y, high), key, state = place, f"{row}{column}", f"s{row}{column}"
     middle = x + CELL / 2
     layer = [
-        box(f"cell{key}", x + 1, y + 1, CELL - 2, CELL_HEIGHT - 2, "cell"),
+        box(f"cell{key}", x + 1, y + 1, CELL - 2, high - 2, "cell"),
         wire(
             f"cross{key}",
-            f"M{x + 1} {y + 1}l{CELL - 2} {CELL_HEIGHT - 2}M{x + CELL - 1} {y + 1}l{2 - CELL} {CELL_HEIGHT - 2}",
+            f"M{x + 1} {y + 1}l{CELL - 2} {high - 2}M{x + CELL - 1} {y + 1}l{2 - CELL} {high - 2}",
         ),
-        box(f"chip{key}", x + 8, y + 5, CELL - 16, CELL_HEIGHT - 10, "cell"),
-        words(f"number{key}", middle, y + 20, "", "label title middle"),
-        words(f"how{key}", middle, y + 37, "", "small code middle"),
+        box(f"chip{key}", x + 8, y + 5, CELL - 16, high - 10, "cell"),
+        words(f"number{key}", middle, y + high // 2 - 3, "", "label title middle"),
+        words(f"how{key}", middle, y + high // 2 + 14, "", "small code middle"),
     ]
     address = f"{{a{key}:spa}}" if short else "read"
     how = {READ: address, STRUCTURE: "structure", NESTED: "nested", FROM_TLB: "TLB"}
@@ -185,12 +191,12 @@ def _cell(row: int, column: int, x: float, y: float, short: bool) -> tuple[list[
         ["say", f"number{key}", say_by(state, number)],
         ["say", f"how{key}", say_by(state, how)],
     ]
-    return layer, bind
+    return [group(f"at{key}", layer)], bind
 
 
 def _legend(shape: Shape) -> tuple[list[Element], list[Element]]:
     """What the cells mean."""
-    y = GRID_TOP + CELL_HEIGHT * (shape.guest + 1) + 16
+    y = GRID_TOP + tall(shape) * (shape.guest + 1) + 16
     layer: list[Element] = []
     rows = (
         ("cell memory lit", "this read", 0),

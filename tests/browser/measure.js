@@ -1,7 +1,7 @@
 // Run in the page by test_layout.py; gives a list of what is wrong.
 () => {
   const root = document.querySelector('.hvlab'), found = [];
-  const seen = (node) => node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }) && !node.closest('.sr, option, [aria-hidden=true] .icon');
+  const seen = (node) => node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }) && !node.closest('.sr, .off, option, [aria-hidden=true] .icon');
   const hidden = (node) => { for (; node && node !== root; node = node.parentElement) if (getComputedStyle(node).clipPath !== 'none') return true; return false; };
   const texts = [];
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);

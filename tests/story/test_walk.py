@@ -337,7 +337,7 @@ def test_a_cell_leads_to_the_frame_that_read_it():
     assert len(jumps) == 24
     for k in range(2, 26):
         state = story.state_at(k)
-        assert jumps[f"cell{state['row']}{state['column']}"] == k
+        assert jumps[f"at{state['row']}{state['column']}"] == k
 
 
 def test_each_frame_follows_from_an_earlier_one():
