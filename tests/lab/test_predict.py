@@ -160,7 +160,7 @@ def test_the_question_of_the_violation_tells_an_exit_from_an_exception():
 
 def test_every_question_has_its_sentence_and_named_models():
     for id, item in items.every().items():
-        assert item.id == id and item.question.endswith("?") and "{value}" in item.tells
+        assert item.id == id and "?" in item.question and "{value}" in item.tells
         assert all(model.says[0].islower() and model.says.endswith(".") for model in item.models)
         assert not any(word in model.says for model in item.models for word in ("wrong", "simply", "just "))
 
@@ -275,5 +275,5 @@ def test_a_confession_is_read_to_the_end_of_its_sentence():
 
 
 def test_an_unknown_lesson_is_named():
-    with pytest.raises(BadRequest, match="try 05"):
+    with pytest.raises(BadRequest, match="try .*05"):
         left_out("99")
