@@ -161,7 +161,8 @@ def test_the_question_of_the_violation_tells_an_exit_from_an_exception():
 def test_every_question_has_its_sentence_and_named_models():
     for id, item in items.every().items():
         assert item.id == id and "?" in item.question and "{value}" in item.tells
-        assert all(model.says[0].islower() and model.says.endswith(".") for model in item.models)
+        assert all(model.says[0].islower() or model.says[:2].isupper() for model in item.models)
+        assert all(model.says.endswith(".") for model in item.models)
         assert not any(word in model.says for model in item.models for word in ("wrong", "simply", "just "))
 
 
