@@ -16,10 +16,11 @@ MAY = {
     "wire": {"wire", "errors"},
     "kernel": {"wire", "errors"},
     "errors": set(),
-    "scenario": {"wire", "errors"},
-    "trace": {"wire", "trace", "kernel", "errors", "scenario"},
-    "capture": {"capture", "wire", "trace", "errors"},
-    "story": {"story", "trace", "wire", "errors"},
+    "language": set(),
+    "tokens": {"wire", "errors", "language"},
+    "trace": {"wire", "trace", "kernel", "errors", "language"},
+    "capture": {"capture", "wire", "trace", "errors", "language"},
+    "story": {"story", "trace", "wire", "errors", "language"},
 }
 SCREEN = {"ipywidgets", "anywidget", "traitlets", "matplotlib", "IPython"}
 GRAPHS = {"networkx"}

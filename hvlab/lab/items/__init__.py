@@ -1,15 +1,56 @@
-"""The questions of the lessons, one module for each: what is asked, which wrong models are known; no answers."""
+"""What the lessons ask: which questions, which wrong models are known; no answers.
+
+Two modules for each lesson. ``l05.py`` holds ``ITEMS``: the predictions, whose truth is a fact of the story that they
+close. ``e05.py`` holds ``EXERCISES`` (E1, E2, E3, and the exit items X1, X2) and ``SHORTS``, the short forms that later
+lessons deal in their warm-ups. Both are found by their names; nothing is registered.
+
+An exercise is a declaration of `hvlab.lab.exercise`: a generator of worlds, a truth that the engine computes when it is
+asked for, wrong models that run on the same world. ``check``, ``hint``, ``recall``, ``task``, ``case``, the progress
+file and the reports then work by its id. ::
+
+    from hvlab.lab.answer import Number, record
+    from hvlab.lab.exercise import Exercise, Wrong
+    from hvlab.language import N_, _
+
+    def make(draw):                       # draws a world; `deal` refuses one in which a wrong model is right
+        return {"gva": draw.bits(47), "frame": draw.bits(30)}
+
+    def truth(world):                     # by the engine, never by a formula that is the answer
+        return (bare(world).run([world["gva"]], [0])[1][0],)
+
+    E1 = Exercise(
+        id="04.E1", version=1, kind="trace",
+        shape=record(gpa=Number("gpa", high=(1 << 52) - 1)),
+        make=make,
+        ask=lambda world: _("The GVA is {gva:#x}. Which GPA?").format(gva=world["gva"]),
+        truth=truth,
+        tested=N_("one world of 4 levels; not tested: 5 levels"),
+        hints=(N_("Phase *index*: which nine bits choose the entry?"), N_("Sub-goal: fetch entry …")),
+        wrong=(Wrong("byte-not-page", N_("the frame is a page number; an address is 4,096 times that."), "walk",
+                     lambda world: (world["frame"] | world["gva"] & 4095,)),),
+        story=lambda world: story_of(trace(world)),
+    )
+    EXERCISES = (E1,)
+
+A plain answer of `record` is a tuple in the order of its fields. A text that is declared once stands in ``N_()``, one
+that is made stands in ``_()``. Each module's tests compare the truth of every item with ``tests/model`` over at least
+1,000 seeds (`tests/lab/test_items_05.py` shows how), and call ``holds`` of `tests/lab/item_rules.py` for the rest.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hvlab.errors import BadRequest, plain
 from hvlab.story.gate import Gate
 from hvlab.story.storyboard import Storyboard
+
+if TYPE_CHECKING:
+    from hvlab.lab import exercise
 
 Facts = Mapping[str, int]
 NTH = ("first", "second", "third", "fourth")
@@ -74,14 +115,56 @@ def _first(story: Storyboard, test: Callable[[Facts], bool]) -> int:
 
 def every() -> dict[str, Item]:
     """Return the questions of all lessons by their ids."""
-    names = sorted(module.name for module in iter_modules(__path__))
-    return {item.id: item for name in names for item in import_module(f"{__name__}.{name}").ITEMS}
+    return {item.id: item for name in modules("l") for item in import_module(f"{__name__}.{name}").ITEMS}
+
+
+def modules(letter: str) -> list[str]:
+    """Return the modules of the lessons in order: `l` for predictions, `e` for exercises."""
+    names = (module.name for module in iter_modules(__path__))
+    return sorted(name for name in names if name[0] == letter and name[1:].isdigit())
 
 
 def find(id: str) -> Item:
     """Return a question; an unknown id is answered with the nearest three."""
-    known = every()
+    found: Item = _known("question", id, every())
+    return found
+
+
+def _known(what: str, id: str, known: Mapping[str, Any]) -> Any:
     if id not in known:
         near = get_close_matches(str(id), known, 3, 0) or list(known)[:3]
-        raise BadRequest(f"the question {plain(id, 40)!r}", "", ", ".join(near))
+        raise BadRequest(f"the {what} {plain(id, 40)!r}", "", ", ".join(near))
     return known[id]
+
+
+@cache
+def exercises() -> "dict[str, exercise.Item]":
+    """Return the exercises of all lessons by their ids, in the order of the lessons."""
+    return {item.id: item for name in modules("e") for item in exercises_of(name[1:])}
+
+
+@cache
+def exercises_of(lesson: str) -> "tuple[exercise.Item, ...]":
+    """Return the exercises of a lesson; none if it has none."""
+    return tuple(_declared(lesson, "EXERCISES"))
+
+
+@cache
+def shorts(lesson: str) -> "tuple[exercise.Exercise, ...]":
+    """Return the short forms of a lesson; none if it has none."""
+    return tuple(_declared(lesson, "SHORTS"))
+
+
+def _declared(lesson: str, name: str) -> Sequence[Any]:
+    module = f"e{lesson}"
+    found: Sequence[Any] = getattr(import_module(f"{__name__}.{module}"), name) if module in modules("e") else ()
+    return found
+
+
+def find_exercise(id: str) -> "exercise.Item":
+    """Return an exercise; an unknown id is answered with the nearest three."""
+    for item in exercises_of(str(id)[:2]):
+        if item.id == id:
+            return item
+    found: exercise.Item = _known("exercise", id, exercises())
+    return found

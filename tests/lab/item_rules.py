@@ -1,0 +1,63 @@
+"""What every exercise owes: its truth is right, each wrong model is wrong and named, nothing needs a second run."""
+
+from hvlab.lab.check import judge
+from hvlab.lab.deal import Dealt
+from hvlab.lab.exercise import Construct, Exercise
+from hvlab.lab.rules import rule
+
+
+def held(item, learner):
+    """An exercise as it is dealt to somebody."""
+    return Dealt(item.id, item, learner, 0)
+
+
+def holds(item: Exercise, learners=60) -> None:
+    """Assert what holds for every exercise with one answer for a world, over the worlds of so many learners."""
+    seen = set()
+    for k in range(learners):
+        one = held(item, f"learner-{k}")
+        world, truth = one.world, item.truth(one.world)
+        where = f"{item.id} of learner-{k}: {truth}"
+        assert item.shape.read(truth) == truth, where
+        assert judge(one, item, truth).verdict == "right", where
+        assert len(item.ask(world)) > 20, where
+        for model in item.wrong:
+            answer = model.answer(world)
+            if answer is None:
+                continue
+            verdict = judge(one, item, item.shape.read(answer))
+            assert verdict.verdict == "wrong" and model.name in verdict.models, f"{where}, {model.name} {answer}"
+            assert len(verdict.lines) <= 6
+            seen.add(model.name)
+    assert seen == {model.name for model in item.wrong}, f"{item.id}: never met"
+    _declared(item)
+    asked = {seed: item.ask(item.deal(seed)) for seed in range(8)}
+    assert asked == {seed: item.ask(item.deal(seed)) for seed in range(8)} and len(set(asked.values())) > 1
+
+
+def _declared(item) -> None:
+    for model in item.wrong:
+        assert model.says[0].islower() and model.says.endswith(".") and "wrong" not in model.says
+        assert rule(model.rule).says
+    assert all(item.hints) and len(item.hints) == 2
+
+
+def builds(item: Construct, right, cases=None) -> None:
+    """Assert what holds for every construction: a right function passes, each wrong model fails and is named."""
+    from hvlab.lab.check import told_of
+    from hvlab.lab.construct import build, hidden
+
+    one = held(item, "builder")
+    worlds, truths = hidden(one, item)
+    assert len(worlds) == item.cases and all(item.shape.read(truth) == truth for truth in truths)
+    assert told_of(one, item, build(one, item, right)).verdict == "right"
+    for model in item.wrong:
+        answers = iter([model.answer(world) for world in worlds])
+
+        def as_the_idea(*given, answers=answers):
+            return next(answers)
+
+        verdict = told_of(one, item, build(one, item, as_the_idea))
+        assert verdict.verdict == "wrong" and model.name in verdict.models, model.name
+        assert len(verdict.lines) <= 6
+    _declared(item)
