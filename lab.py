@@ -109,7 +109,8 @@ def environment():
 
 def fingerprint():
     """What an environment is for (another Python or a moved checkout: start anew), and what must be in it."""
-    asked = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
+    named = ("pyproject.toml", "constraints.txt", "binder/overrides.json")
+    asked = b"".join((ROOT / name).read_bytes() for name in named)
     return repr((sys.version_info[:2], sys.platform, str(ROOT))), hashlib.sha256(asked).hexdigest()
 
 
@@ -164,6 +165,9 @@ def install(folder, python):
     run += ["-c", "constraints.txt", "-e", ".[test]"]
     if subprocess.call(run, cwd=str(ROOT), env=surroundings(folder)):
         raise Stop(TRY_AGAIN)
+    settings = folder / "share" / "jupyter" / "lab" / "settings"
+    settings.mkdir(parents=True, exist_ok=True)
+    shutil.copy(str(ROOT / "binder" / "overrides.json"), str(settings / "overrides.json"))
 
 
 def surroundings(folder):

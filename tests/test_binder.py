@@ -3,6 +3,7 @@
 Not known from here: that conda-forge holds these versions, that the solve succeeds, the image, the launch.
 """
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import jupyterlab.commands
 import pytest
 from packaging.requirements import Requirement
 
@@ -75,7 +77,12 @@ def test_plan_reads_only_binder_so_its_environment_is_a_copy_of_ours() -> None:
     assert (BINDER / "environment.yml").read_bytes() == (ROOT / "environment.yml").read_bytes()
     assert not (BINDER / "environment.yml").is_symlink()
     assert not (ROOT / ".binder").exists()
-    assert sorted(path.name for path in BINDER.iterdir()) == ["environment.yml", "postBuild", "start"]
+    assert sorted(path.name for path in BINDER.iterdir()) == [
+        "environment.yml",
+        "overrides.json",
+        "postBuild",
+        "start",
+    ]
 
 
 def test_plan_names_one_python_because_a_bound_becomes_another_version() -> None:
@@ -146,3 +153,16 @@ def test_a_cache_warmed_by_the_build_is_hit_by_the_server(tmp_path: Path) -> Non
     served = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb*")}
 
     assert built and served == built
+
+
+def test_settings_of_jupyterlab_exist_in_its_schemas_and_reach_both_environments() -> None:
+    overrides = json.loads((BINDER / "overrides.json").read_text("utf-8"))
+    schemas = Path(jupyterlab.commands.get_app_dir()) / "schemas"
+    for plugin, settings in overrides.items():
+        extension, name = plugin.split(":")
+        properties = json.loads((schemas / extension / f"{name}.json").read_text("utf-8"))["properties"]
+        for key, value in settings.items():
+            choices = [one["const"] for one in properties[key].get("oneOf", [{"const": value}])]
+            assert value in choices, f"{plugin}: {key}"
+    assert "binder/overrides.json" in (BINDER / "postBuild").read_text("utf-8")
+    assert '"overrides.json"' in (ROOT / "lab.py").read_text("utf-8")

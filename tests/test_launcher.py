@@ -33,9 +33,9 @@ def load(root: Path) -> ModuleType:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "a checkout é"
-    root.mkdir()
-    for name in ("pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, root)
+    (root / "binder").mkdir(parents=True)
+    for name in ("pyproject.toml", "constraints.txt", "binder/overrides.json"):
+        shutil.copy(ROOT / name, root / name)
     return root
 
 
