@@ -163,15 +163,20 @@ class Machine:
         clock.set_costs(state, costs)
         self._adopt(state, mem, geometry or Geometry(), seed)
         maker, second_level = VENDORS[vendor]
-        power.on(self.hv, maker, int(second_level), levels, lps, mbec)
+        with self.action():
+            self._power_on(maker, int(second_level), levels, lps, mbec)
+        self.boot = self.trace
+
+    def _power_on(self, maker: int, second_level: int, levels: int, lps: int, mbec: bool) -> None:
+        """Start the hypervisor and the root, whose WinHv then asks for the hypercall page."""
+        power.on(self.hv, maker, second_level, levels, lps, mbec)
+        pages = self.hv.memory.pages
         free = list(range(power.first_free(self.hv), pages))
-        if seed:
-            random.Random(seed).shuffle(free)
+        if self.seed:
+            random.Random(self.seed).shuffle(free)
         self.root_memory = RootMemory(free)
         self.vid = Vid(WinHv(self.root_vp, self.root_memory))
-        with self.action():
-            self.vid.winhv.establish()
-        self.boot = self.trace
+        self.vid.winhv.establish()
 
     def _adopt(self, state: Any, mem: Words, geometry: Geometry, seed: int) -> None:
         self.seed, self.bare = seed, False

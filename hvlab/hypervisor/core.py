@@ -103,6 +103,11 @@ class Hypervisor:
         finally:
             self.cause = outer if int(self.state["rows"][0]) > outer else -1
 
+    @property
+    def newest(self) -> int:
+        """The row that was told last: the cause of what follows from it at once; -1 if nothing is recorded."""
+        return int(self.state["rows"][0]) - 1 if self.recording else -1
+
     def spend(self, cost: str, times: int = 1) -> None:
         """Let simulated time pass."""
         self.state["now"] += self.state["cost"][cost][0] * times

@@ -45,6 +45,10 @@ def on(hv: Hypervisor, vendor: int, second_level: int, levels: int, lps: int, mb
     fill_hypercall_page(hv, 1)
     _identity(hv, pages, levels, first)
     calls_vp.setup(hv, 0, ROOT, 0)
+    row = hv.tell("partition_created", partition=ROOT, parent=0)
+    with hv.caused_by(row):
+        hv.tell("partition_initialized", partition=ROOT, root=int(record["root"]))
+        hv.tell("vp_created", partition=ROOT, vp_index=0, slot=0)
     _boot_root(hv, pages, levels, first)
 
 

@@ -92,12 +92,13 @@ class Vp:
         faults, spas = hv.run(self.number, np.array([signed(gva)]), np.array([access], np.int64))
         fault, spa = int(faults[0]), int(spas[0])
         kind = fault & (1 << int(DETAIL)) - 1
-        if kind in (EPT_VIOLATION, NESTED_FAULT):
-            gpa = int(hv.state["vp"]["fault_gpa"][0, self.number])
-            return second_level_fault(hv, self.number, gpa, gva, access, fault >> int(DETAIL))
         if fault:
             found = fault_of(fault, gva, 0)
-            return exception(hv, found.kind, found.error_code, gva) if found.kind.startswith("#") else found
+            with hv.caused_by(hv.newest):
+                if kind in (EPT_VIOLATION, NESTED_FAULT):
+                    gpa = int(hv.state["vp"]["fault_gpa"][0, self.number])
+                    return second_level_fault(hv, self.number, gpa, gva, access, fault >> int(DETAIL))
+                return exception(hv, found.kind, found.error_code, gva) if found.kind.startswith("#") else found
         if not hv.memory.exists(spa >> 12):
             return Fault("memory_missing", 0, gva)
         return spa
@@ -126,7 +127,8 @@ class Vp:
                 spa = self._translate(at, int(WRITE))
                 if isinstance(spa, Fault):
                     return spa
-                self._hv.store(spa, data[done : done + size], gva=at)
+                with self._hv.caused_by(self._hv.newest):
+                    self._hv.store(spa, data[done : done + size], gva=at)
         return None
 
     def read_gpa(self, gpa: int, count: int = 8) -> bytes | Fault:

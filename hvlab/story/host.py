@@ -1,0 +1,202 @@
+"""The boxes of a Hyper-V host, where they stand in the drawing, and which wires there may be between them.
+
+The routes of the wires are data (`host.json`), made by `hvlab.story.routes`; a test makes them again.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from hvlab.errors import BadRequest
+from hvlab.story.frame import Place
+
+WIDTH: Final = 844
+HEIGHT: Final = 480
+GUESTS: Final = ("windows", "linux", "unenlightened")
+COLUMNS: Final = {  # name: (title, left, width)
+    "root": ("root partition", 2, 276),
+    "windows": ("Windows child", 290, 176),
+    "linux": ("Linux child", 478, 176),
+    "unenlightened": ("unenlightened child", 666, 176),
+}
+USER: Final = (20, 48)  # top and height of each column's user mode
+KERNEL: Final = (76, 144)
+HYPERVISOR: Final = (258, 104)
+HARDWARE: Final = (394, 56)
+BOX_HEIGHT: Final = 26
+ROWS: Final = {"user": 36, "one": 94, "two": 138, "bus": 184, "calls": 278, "below": 326, "hardware": 414}
+BUS: Final = 215  # where the channels run
+SDM: Final = "Intel SDM vol. 3A, 4.5; vol. 3C, EPT"
+TLFS: Final = "TLFS"
+VMBUS: Final = "Linux Documentation/virt/hyperv/vmbus.rst"
+VID: Final = "Linux drivers/hv/mshv_root_main.c"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of the diagram.
+
+    Attributes
+    ----------
+    name, label
+        Unique, such as ``"root.WinHv"``; and what stands in the box.
+    card
+        The box's name in the glossary.
+    lane
+        Who runs there: one of `hvlab.story.lanes.LANES`, "" for what no story reaches yet.
+    says, where, source
+        The card, where the glossary has none.
+    """
+
+    name: str
+    label: str
+    card: str
+    x: int
+    y: int
+    width: int
+    lane: str
+    says: str
+    where: str
+    source: str
+
+
+def _column(column: str) -> list[Box]:
+    """The boxes of one partition."""
+    title, left, _ = COLUMNS[column]
+    user, kernel = (f"{'root' if column == 'root' else 'child'} {mode}" for mode in ("user", "kernel"))
+    inside = left + 8
+    wide, step = (78, 91) if column == "root" else (70, 90)
+    full = 260 if column == "root" else 160
+    found = []
+
+    def put(label: str, row: str, at: int, span: int, lane: str, says: str, source: str, card: str = "") -> None:
+        width = span if span > 3 else wide + step * (span - 1)
+        mode = "user mode" if row == "user" else "kernel mode"
+        place = inside + step * at, ROWS[row], width
+        found.append(Box(f"{column}.{label}", label, card or label, *place, lane, says, f"{title}, {mode}", source))
+
+    if column == "root":
+        put("VMMS", "user", 0, 1, user, "The management service: it starts and stops virtual machines.", TLFS)
+        put("VMWP", "user", 1, 1, user, "One worker process for each virtual machine; its devices stand here.", TLFS)
+        put("WMI", "user", 2, 1, user, "The interface through which tools give their orders.", TLFS, "WMI provider")
+    else:
+        put("applications", "user", 0, full, user, "Programs: they know nothing of the hypervisor.", TLFS)
+    put("I/O stack", "one", 0, 1, kernel, "File systems, volumes, protocols: the way of a request.", VMBUS)
+    if column == "root":
+        put("VSPs", "one", 1, 1, kernel, "They serve the children's synthetic devices.", VMBUS)
+        put("VID", "one", 2, 1, kernel, "The driver that builds partitions and hears of their intercepts.", VID)
+        put("drivers", "two", 0, 1, kernel, "They know the real devices.", VMBUS)
+        put("NT kernel", "two", 1, 2, kernel, "The root's own kernel, with page tables of its own.", TLFS)
+    elif column == "unenlightened":
+        put("drivers", "one", 1, 1, kernel, "They drive devices that the worker process imitates.", VMBUS)
+    else:
+        put("VSCs", "one", 1, 1, kernel, "They ask the root's service providers by ring and signal.", VMBUS)
+        put("ICs", "two", 0, 1, kernel, "Integration components: time, shutdown, heartbeat.", VMBUS)
+    if column != "root":
+        put("kernel", "two", 1, 1, kernel, "The guest's kernel: it writes its own page tables.", SDM)
+    if column != "unenlightened":
+        caller = "hv core" if column == "linux" else "WinHv"
+        put(caller, "bus", 0, 1, kernel, "It makes the hypercalls of this partition.", "TLFS, hypercall interface")
+        put("VMBus", "bus", 1, 1 if column != "root" else 2, kernel, "Channels: shared memory and signals.", VMBUS)
+    return found
+
+
+def _below() -> list[Box]:
+    """The hypervisor and the hardware."""
+    calls = {
+        "hypercalls": ("The one entry for calls; it checks before it acts.", "TLFS, hypercall interface"),
+        "MSRs": ("Synthetic registers, read and written by RDMSR and WRMSR.", "TLFS, MSRs"),
+        "intercepts": ("What leaves a guest without being asked for.", "TLFS, intercepts"),
+        "APIC": ("Each virtual processor's interrupt controller.", "TLFS, virtual interrupt controller"),
+        "SynIC": ("Messages and event flags between partitions.", "TLFS, inter-partition communication"),
+    }
+    below = {
+        "address management": (0, 308, "Second-level tables, and who owns which page.", "TLFS, GPA spaces"),
+        "scheduler": (344, 136, "It chooses the virtual processor that runs next.", "TLFS, scheduler"),
+        "partition manager": (516, 308, "Life cycle, properties, pools and virtual processors.", "TLFS, partitions"),
+    }
+    hardware = {
+        "processors": ("They run guests directly and walk both levels of tables.", SDM),
+        "memory": ("System physical memory: tables, messages and data.", SDM),
+        "IOMMU": ("It translates what devices ask for.", "Intel VT-d specification"),
+        "NIC": ("The network card.", VMBUS),
+        "disk": ("The disk.", VMBUS),
+    }
+    found = []
+    for at, (name, (says, source)) in enumerate(calls.items()):
+        found.append(Box(name, name, name, 10 + 172 * at, ROWS["calls"], 136, "hypervisor", says, "hypervisor", source))
+    for name, (x, width, says, source) in below.items():
+        found.append(Box(name, name, name, 10 + x, ROWS["below"], width, "hypervisor", says, "hypervisor", source))
+    for at, (name, (says, source)) in enumerate(hardware.items()):
+        lane = {"processors": "processor", "memory": "memory"}.get(name, "")
+        found.append(Box(name, name, name, 10 + 172 * at, ROWS["hardware"], 136, lane, says, "hardware", source))
+    return found
+
+
+BOXES: Final[dict[str, Box]] = {
+    box.name: box for box in [*(box for column in COLUMNS for box in _column(column)), *_below()]
+}
+
+
+def caller_of(column: str) -> str:
+    """Return the box that makes a partition's hypercalls."""
+    return f"{column}.{ {'linux': 'hv core', 'unenlightened': 'kernel'}.get(column, 'WinHv') }"
+
+
+def kernel_of(column: str) -> str:
+    """Return the box of a partition's kernel."""
+    return "root.NT kernel" if column == "root" else f"{column}.kernel"
+
+
+def user_of(column: str) -> str:
+    """Return the box of a partition's programs."""
+    return "root.VMWP" if column == "root" else f"{column}.applications"
+
+
+def wires() -> list[tuple[str, str]]:
+    """Return the pairs of boxes between which recorded events travel, each once."""
+    found = [
+        ("root.VID", "intercepts"),
+        ("processors", "intercepts"),
+        ("processors", "memory"),
+        ("address management", "memory"),
+        ("address management", "processors"),
+        ("hypercalls", "memory"),
+    ]
+    for column in COLUMNS:
+        caller, kernel = caller_of(column), kernel_of(column)
+        found += [(caller, "hypercalls"), (caller, "MSRs"), (caller, "intercepts")]
+        found += [(kernel, "processors"), (user_of(column), "processors")]
+    return sorted(set(found))
+
+
+@cache
+def routes() -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Return the corners of each wire, from its first box to its second."""
+    text = files("hvlab.story").joinpath("host.json").read_text(encoding="utf-8")
+    return {(row["from"], row["to"]): [(x, y) for x, y in row["points"]] for row in json.loads(text)["wires"]}
+
+
+def places(names: Mapping[str, str], cards: Mapping[str, tuple[str, str]] | None = None) -> list[Place]:
+    """Return the boxes as places of a story.
+
+    Parameters
+    ----------
+    names
+        What a column is called: ``{"linux": "web"}``.
+    cards
+        The glossary's sentence and source for a box of the diagram, by `Box.card`.
+    """
+    unknown = set(names) - set(COLUMNS)
+    if unknown:
+        raise BadRequest(f"the column {sorted(unknown)[0]!r}", ", ".join(COLUMNS))
+    found = []
+    for box in BOXES.values():
+        column = box.name.partition(".")[0]
+        label = box.label if column == box.name else f"{box.label} of {names.get(column, column)}"
+        says, source = (cards or {}).get(box.card, (box.says, box.source))
+        found.append(Place(box.name, label, says, box.where, source))
+    return found

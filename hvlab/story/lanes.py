@@ -1,0 +1,374 @@
+"""Lanes: what happened when, and why. One lane for each place, in order of privilege around the hypervisor.
+
+The horizontal axis is simulated time. A mark is one step, or as many as fall into its width, with their number. The
+current step's causes are joined to the first by numbered arrows; whatever is not on that chain is only an outline.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hvlab.story.frame import LETTERS, Fact
+from hvlab.story.host import BOXES
+from hvlab.story.hostmap import Drawn, token
+from hvlab.story.picture import Element, Picture, box, group, wire, words
+from hvlab.story.steps import Step
+from hvlab.trace.words import ENUMS, say
+
+LANES: Final = (
+    "child user",
+    "child kernel",
+    "hypervisor",
+    "root kernel",
+    "root user",
+    "processor",
+    "TLB",
+    "memory",
+)
+WIDTH: Final = 844
+HEIGHT: Final = 480
+LEFT, RIGHT = 128, 744
+BANDS, PHASES, TOP, LANE = 6, 32, 54, 44  # tops of requests, sub-goals and lanes; height of a lane
+BIN: Final = 36  # px of the axis that share a mark
+MOST_MARKS: Final = 400
+MOST_HOPS: Final = 24
+SHARPEST: Final = "!XMHW"  # which of several tokens a mark shows
+LETTER_WIDTH: Final = 7.4
+UPPER, LOWER = 11, 27  # a lane has two rows of marks: what travels between privileges, and memory
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Simulated time on the picture's horizontal axis."""
+
+    begin: int
+    end: int
+    left: float = LEFT + 14
+    right: float = RIGHT - 32
+
+    def x(self, time: int) -> float:
+        """Return where a moment stands."""
+        return round(self.left + (self.right - self.left) * (time - self.begin) / max(1, self.end - self.begin), 1)
+
+    def ticks(self) -> list[int]:
+        """Return five to eleven round numbers of nanoseconds since the beginning."""
+        span = max(1, self.end - self.begin)
+        step = next(s for n in range(12) for s in (10**n, 2 * 10**n, 5 * 10**n) if span / s <= 7)
+        return list(range(0, self.end - self.begin + 1, step))
+
+
+@dataclass
+class Mark:
+    """Steps that share a place on the axis and a lane."""
+
+    lane: int
+    row: int
+    x: float
+    steps: list[int]
+    letter: str
+    y: float = 0.0
+
+
+def axis_of(steps: Sequence[Step]) -> Axis:
+    """Return the axis from the first moment to the last."""
+    begin = min([steps[0].time, *(wait[1] for wait in steps[0].waits)])
+    return Axis(begin, max(step.time for step in steps))
+
+
+def lanes(steps: Sequence[Step], waits: str = "time of the cost table; every cost is assumed") -> Drawn:
+    """Return the lanes of a story.
+
+    Parameters
+    ----------
+    steps
+        What `hvlab.story.steps.steps` gave.
+    waits
+        What a hatched bar is, and where its cost comes from.
+    """
+    axis = axis_of(steps)
+    marks = placed(steps, axis, LANES)
+    for mark in marks:
+        mark.y = TOP + LANE * mark.lane + (UPPER, LOWER)[mark.row]
+    mark_of = {number: at for at, mark in enumerate(marks) for number in mark.steps}
+    chains = [chain(steps, number) for number in range(len(steps))]
+    edges = sorted({pair for one in chains for pair in joined(one, mark_of)})
+    many = len(steps) > MOST_MARKS
+    layer, bind = _ground(axis, waits)
+    for part in (_bands(steps, axis), _phase_bands(steps, axis), _edges(edges, marks), _marks(marks, many)):
+        layer += part[0]
+        bind += part[1]
+    facts = [Fact("line_x"), Fact("reach"), Fact("hops"), Fact("because"), Fact("lane_tale")]
+    facts += [Fact("line_lane", kind="enum:lane"), Fact("chain_time", kind="time")]
+    facts += [Fact(f"{name}{at}", kind="time") for name in ("sum", "spent") for at in range(len(LANES))]
+    facts += [Fact(f"mark{at}") for at in range(len(marks))] + [Fact(f"many{at}") for at in range(len(marks))]
+    facts += [Fact(f"hop{at}") for at in range(len(edges))]
+    facts += [Fact(f"band{request}") for request in sorted({step.request for step in steps})]
+    values = _values(steps, chains, marks, mark_of, edges)
+    picture = Picture("Lanes", "Lanes: what happened when, and why", WIDTH, HEIGHT, layer, bind, _alt())
+    return Drawn(picture, facts, values)
+
+
+def lane_of(step: Step) -> int:
+    """Return the number of a step's lane."""
+    return LANES.index(step.lane)
+
+
+def chain(steps: Sequence[Step], number: int) -> list[int]:
+    """Return a step and its causes, the first one first."""
+    found, at = [number], steps[number].cause
+    while at is not None and len(found) <= MOST_HOPS:
+        found.append(at)
+        at = steps[at].cause
+    return found[::-1]
+
+
+def joined(one: Sequence[int], mark_of: dict[int, int]) -> list[tuple[int, int]]:
+    """Return the arrows of a chain, from mark to mark."""
+    pairs = ((mark_of[a], mark_of[b]) for a, b in zip(one, one[1:], strict=False))
+    return [(a, b) for a, b in pairs if a != b]
+
+
+def placed(steps: Sequence[Step], axis: Axis, names: Sequence[str], bin: int = BIN) -> list[Mark]:
+    """Return the marks: steps of one lane and row that would overlap share one."""
+    groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for number, step in enumerate(steps):
+        row = int(step.letter == "A")
+        groups[names.index(step.lane), row, int((axis.x(step.time) - axis.left + 10) // bin)].append(number)
+    marks = []
+    for (lane, row, place), found in sorted(groups.items()):
+        letters = {steps[number].letter for number in found}
+        letter = next((one for one in SHARPEST if one in letters), "A")
+        mean = sum(axis.x(steps[number].time) for number in found) / len(found)
+        left = axis.left - 10 + bin * place
+        x = min(max(mean, left + 10), left + bin - (24 if len(found) > 1 else 10))
+        marks.append(Mark(lane, row, round(x, 1), found, letter))
+    return marks
+
+
+def _values(
+    steps: Sequence[Step],
+    chains: Sequence[list[int]],
+    marks: Sequence[Mark],
+    mark_of: dict[int, int],
+    edges: Sequence[tuple[int, int]],
+) -> list[dict[str, int]]:
+    """The facts of the lanes: what was seen so far, the line, the chain and its arrows, the sums of lanes."""
+    place = {pair: at for at, pair in enumerate(edges)}
+    seen, count, spent, bands = set[int](), Counter[int](), dict.fromkeys(LANES, 0), dict[str, int]()
+    found = []
+    for number, (step, links) in enumerate(zip(steps, chains, strict=True)):
+        seen.add(mark_of[number])
+        count[mark_of[number]] += 1
+        bands[f"band{step.request}"] = 1
+        for lane, begin, end in step.waits:
+            spent[lane] += end - begin
+        facts = {f"mark{at}": int(at in seen) for at in range(len(marks))}
+        facts |= {f"many{at}": count[at] if count[at] > 1 else 0 for at in range(len(marks))}
+        facts |= {f"mark{mark_of[link]}": 2 for link in links} | {f"mark{mark_of[number]}": 3}
+        facts |= {f"hop{at}": 0 for at in range(len(edges))} | bands
+        facts |= {f"hop{place[pair]}": hop for hop, pair in enumerate(joined(links, mark_of), 1)}
+        facts |= {f"spent{at}": spent[lane] for at, lane in enumerate(LANES)}
+        found.append(facts | _here(steps, step, links, marks[mark_of[number]]))
+    return found
+
+
+def _here(steps: Sequence[Step], step: Step, links: Sequence[int], mark: Mark) -> dict[str, int]:
+    """Where one step stands, and the sums of its chain."""
+    sums = dict.fromkeys(range(len(LANES)), 0)
+    for before, after in zip(links, links[1:], strict=False):
+        sums[lane_of(steps[after])] += steps[after].time - steps[before].time
+    reached = BOXES[step.dst].lane if step.dst else ""
+    return {f"sum{lane}": nanoseconds for lane, nanoseconds in sums.items()} | {
+        "line_x": round(mark.x),
+        "line_lane": lane_of(step) + 1,
+        "reach": LANES.index(reached) + 1 if reached in LANES and reached != step.lane else 0,
+        "hops": len(links) - 1,
+        "chain_time": step.time - steps[links[0]].time,
+        "because": links[0],
+        "lane_tale": int(step.cause is not None),
+    }
+
+
+def _ground(axis: Axis, waits: str) -> tuple[list[Element], list[Element]]:
+    """Lanes with their names and sums, the axis, the line of the current step, the legend."""
+    layer: list[Element] = []
+    bind: list[Element] = []
+    bottom = TOP + LANE * len(LANES)
+    for at, name in enumerate(LANES):
+        y = TOP + LANE * at
+        layer.append(box(f"lane{at}", LEFT, y, RIGHT - LEFT, LANE, "plain"))
+        layer.append(words(f"lane{at}name", 6, y + 18, name, "label"))
+        layer.append(words(f"spent{at}", 6, y + 35, "", "small soft"))
+        bind += [["say", f"spent{at}", f"so far {{spent{at}:time}}"], ["show", f"spent{at}", f"spent{at}"]]
+        layer.append(words(f"sum{at}", RIGHT + 8, y + 27, "", "label code"))
+        bind += [["lit", f"lane{at}name", "line_lane", [at + 1]], ["text", f"sum{at}", f"sum{at}", "time"]]
+        bind.append(["show", f"sum{at}", f"sum{at}"])
+    for tick in axis.ticks():
+        x = axis.x(axis.begin + tick)
+        layer.append(wire("", f"M{x:g} {TOP}V{bottom + 5}", "tick"))
+        layer.append(words("", x, bottom + 19, f"+{say('time', tick)}" if tick else "0", "small soft middle"))
+    layer.append(words("", 6, bottom + 19, f"since {say('time', axis.begin)}", "small soft"))
+    layer.append(words("", RIGHT + 8, TOP - 24, "on the chain", "small soft"))
+    layer.append(words("", RIGHT + 8, TOP - 8, "of causes", "small soft"))
+    line = wire("line", f"M0 {TOP - 4}V{bottom + 4}", "call lit")
+    layer.append(line)
+    layer.append(group("reach", [["circle", "", "plain", {"cx": 0, "cy": 0, "r": 6}, ""]], "call lit"))
+    bind += [["attr", "line", "move-x", "line_x", 1, 0], ["attr", "reach", "move-x", "line_x", 1, 0]]
+    bind += [["attr", "reach", "move-y", "reach", LANE, TOP - LANE // 2], ["show", "reach", "reach"]]
+    layer += [box("", 6, bottom + 30, 26, 8, "hatched"), words("", 38, bottom + 39, waits, "small soft")]
+    layer.append(words("because", 6, bottom + 60, "", "label"))
+    chained = "The chain of causes begins at frame {because}: arrows {hops}, time {chain_time:time}."
+    first = "No cause is recorded: software, or whoever set the machine going, decided this."
+    bind.append(["say", "because", {"fact": "lane_tale", "cases": {"0": first, "1": chained}, "else": ""}])
+    return layer, bind
+
+
+def _bands(steps: Sequence[Step], axis: Axis) -> tuple[list[Element], list[Element]]:
+    """Requests by name, with the time that passes in each lane; a pointer on a request goes to its first frame."""
+    layer, bind = [], list[Element]()
+    found: dict[int, list[int]] = defaultdict(list)
+    for number, step in enumerate(steps):
+        found[step.request].append(number)
+    for request, numbers in found.items():
+        own = [steps[number] for number in numbers]
+        begin = axis.x(min([own[0].time, *(wait[1] for wait in own[0].waits)]))
+        width, key = axis.x(own[-1].time) - begin, f"request{request}"
+        content = _bars(own, axis)
+        if width >= 3:
+            content.append(box(key, begin, BANDS, width - 1, 22, "cell"))
+            bind += [["jump", key, numbers[0]], ["lit", key, "request", [request + 1]]]
+            content += _fitting(name_of(own), str(request + 1), begin, width)
+        if content:
+            layer.append(group(f"band{request}", content))
+            bind.append(["show", f"band{request}", f"band{request}"])
+    return layer, bind
+
+
+def _fitting(text: str, short: str, x: float, width: float) -> list[Element]:
+    """The text if it fits, else a shorter one, else nothing."""
+    text = text if LETTER_WIDTH * len(text) + 6 <= width else short
+    fits = LETTER_WIDTH * len(text) + 4 <= width
+    return [words("", x + width / 2, BANDS + 16, text, "label middle")] if fits else []
+
+
+def _phase_bands(steps: Sequence[Step], axis: Axis) -> tuple[list[Element], list[Element]]:
+    """The sub-goals, under the requests; each is shown when its request is reached."""
+    layer, bind = [], list[Element]()
+    for at, (phase, begin, end, request) in enumerate(_phases(steps)):
+        left, width = axis.x(begin), axis.x(end) - axis.x(begin)
+        if width < 3:
+            continue
+        content = [box("", left, PHASES, width - 1, 17, "cell")]
+        if LETTER_WIDTH * len(phase) + 4 <= width:
+            content.append(words("", left + width / 2, PHASES + 13, phase, "small middle"))
+        layer.append(group(f"phase{at}", content))
+        bind.append(["show", f"phase{at}", f"band{request}"])
+    return layer, bind
+
+
+def name_of(steps: Sequence[Step]) -> str:
+    """Return what a request is: the name of its hypercall, or of what it does."""
+    for step in steps:
+        if step.kind in ("hypercall_entered", "call_made"):
+            return ENUMS["call"].get(step.words["code"], f"call {step.words['code']:#x}")
+    kinds = [step.kind for step in steps]
+    if "intercept_posted" in kinds or "vp_exited" in kinds:
+        return "intercept"
+    named = {"msr_written": "MSR write", "msr_read": "MSR read", "cpuid_answered": "CPUID"}
+    return next((named[kind] for kind in kinds if kind in named), "access")
+
+
+def _phases(steps: Sequence[Step]) -> list[tuple[str, int, int, int]]:
+    """The sub-goals of each request in order, from when to when."""
+    found: list[tuple[str, int, int, int]] = []
+    end = axis_of(steps).begin
+    for step in steps:
+        key = step.phase, step.request
+        if step.phase and found and (found[-1][0], found[-1][3]) == key:
+            found[-1] = step.phase, found[-1][1], step.time, step.request
+        elif step.phase:
+            found.append((step.phase, end, step.time, step.request))
+        end = step.time
+    return found
+
+
+def _bars(steps: Sequence[Step], axis: Axis) -> list[Element]:
+    """Where time passes: hatched bars at the foot of the lanes."""
+    merged: list[list[float]] = []
+    for lane, begin, end in sorted((LANES.index(w[0]), axis.x(w[1]), axis.x(w[2])) for s in steps for w in s.waits):
+        if merged and merged[-1][0] == lane and begin - merged[-1][2] < 1.5:
+            merged[-1][2] = max(end, merged[-1][2])
+        else:
+            merged.append([lane, begin, end])
+    return [
+        box("", begin, TOP + LANE * lane + LANE - 6, max(end - begin, 2), 5, "hatched") for lane, begin, end in merged
+    ]
+
+
+def _edges(edges: Sequence[tuple[int, int]], marks: Sequence[Mark]) -> tuple[list[Element], list[Element]]:
+    """Arrows from cause to effect, numbered from the first cause on."""
+    layer, bind = [], list[Element]()
+    for at, (first, last) in enumerate(edges):
+        one, other = marks[first], marks[last]
+        layer.append(group(f"edge{at}", _arrow(f"edge{at}n", one.x, one.y, other.x, other.y), "signal"))
+        bind += [["show", f"edge{at}", f"hop{at}"], ["text", f"edge{at}n", f"hop{at}", "dec"]]
+    return layer, bind
+
+
+def _arrow(key: str, x: float, y: float, to_x: float, to_y: float) -> list[Element]:
+    """An elbow: down or up first, then along; the number stands beside its first half."""
+    down, along = (to_y > y) - (to_y < y), (to_x > x) - (to_x < x)
+    if abs(to_x - x) < 14:
+        tip = to_y - 12 * down
+        head = f"M{to_x:g} {tip:g}l-5 {-8 * down}h10Z"
+        return [
+            wire("", f"M{x:g} {y:g}V{(y + tip) / 2:g}H{to_x:g}V{tip - 4 * down:g}", "edge"),
+            ["path", "", "solid", {"d": head}, ""],
+            words(key, to_x + 8, (3 * y + to_y) / 4 + 4, "", "small title signal"),
+        ]
+    tip = to_x - 12 * along
+    head = f"M{tip:g} {to_y:g}l{-8 * along} -5v10Z"
+    number = (x + 6, (3 * y + to_y) / 4 + 4) if down else ((x + tip) / 2, y - 6)
+    return [
+        wire("", f"M{x:g} {y:g}V{to_y:g}H{tip - 4 * along:g}", "edge"),
+        ["path", "", "solid", {"d": head}, ""],
+        words(key, *number, "", "small title signal"),
+    ]
+
+
+def _marks(marks: Sequence[Mark], many: bool) -> tuple[list[Element], list[Element]]:
+    """The marks with the number of steps seen in each; of very many steps, columns with counts."""
+    layer, bind = [], list[Element]()
+    tallest = max(len(mark.steps) for mark in marks)
+    for at, mark in enumerate(marks):
+        key = f"mark{at}"
+        if many:
+            height = 3 + round(9 * len(mark.steps) / tallest, 1)
+            bar = box(f"{key}s", mark.x - 12, mark.y + 8 - height, 9, height, "cell")
+            content = [bar, words(f"{key}n", mark.x - 1, mark.y + 8, "", "small")]
+            layer.append(group(key, content, LETTERS[mark.letter]))
+        else:
+            drawn = token(key, mark.letter, mark.x, mark.y)
+            drawn[4][0][1:3] = [f"{key}s", "hollow"]
+            drawn[4][1][1:3] = [f"{key}l", "small middle"]
+            drawn[4].append(words(f"{key}n", 11, 8, "", "small"))
+            layer.append(drawn)
+            bind.append(["class", f"{key}l", key, {"2": "letter", "3": "letter"}])
+        bind += [["show", key, key], ["class", f"{key}s", key, {"2": "solid", "3": "solid"}], ["lit", key, key, [3]]]
+        bind += [["text", f"{key}n", f"many{at}", "dec"], ["show", f"{key}n", f"many{at}"]]
+        bind.append(["jump", key, mark.steps[0]])
+    return layer, bind
+
+
+def _alt() -> dict[str, object]:
+    """The picture in words."""
+    here = "At {now:time}, in the lane {line_lane:enum:lane}"
+    return {
+        "fact": "lane_tale",
+        "cases": {
+            "0": here + "; no cause is recorded.",
+            "1": here + "; the chain of causes begins at frame {because}: arrows {hops}, time {chain_time:time}.",
+        },
+        "else": "",
+    }
