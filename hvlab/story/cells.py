@@ -55,13 +55,13 @@ ENTRY_BITS: Final = (0, 1, 2, 5, 6, 7, 8, 9, 63)
 
 OF_ONE_ACCESS: Final = (
     *("number", "reads", "total", "known", "gpa", "spa", "entry", "which", "gives", "onward", "leads", "shown"),
-    *("fault", "code", "data_gpa", "data_spa", "large", "kept", "here_fault", "to_guest", "sequential"),
+    *("fault", "code", "data_gpa", "data_spa", "large", "kept", "here_fault", "to_guest", "sequential", "marks"),
 )  # facts that begin at 0 again with each access
 HIDDEN: Final = (
     *("moment", "tale", "levels", "number", "guest_w", "guest_u", "guest_x", "nested_r", "nested_w", "nested_x"),
     *("most", "total", "known", "which", "gives", "onward", "shown", "count", "here", "has_gpa"),
     *("a_old", "a_new", "d_old", "d_new", "evicted", "kept", "flush", "here_fault", "to_guest"),
-    *("fault_row", "fault_column", "sequential"),
+    *("fault_row", "fault_column", "sequential", "marks"),
 )  # facts that the picture needs and the state table does not show
 
 
@@ -226,6 +226,7 @@ class Walk:
         before, after = word.decode(old), word.decode(new)
         self.facts |= {"a_old": before.accessed, "a_new": after.accessed, "d_old": before.dirty, "d_new": after.dirty}
         self.facts |= {"marked": stage, "here": 8 * self.facts["row"] + self.facts["column"] + 1}
+        self.facts["marks"] += (old ^ new).bit_count()  # A and D bits that this access set
 
     dirty_set = accessed_set
 
