@@ -36,9 +36,7 @@ def _folder() -> str | None:
 
     numba's own key does not see an edited callee in another module, nor these switches: hence the salt.
     """
-    key = hashlib.sha256(
-        repr((SWITCHES, numba.__version__, numba.config.OPT, numba.config.DEBUGINFO_DEFAULT)).encode()
-    )
+    key = hashlib.sha256(repr((SWITCHES, numba.__version__, numba.config.OPT, numba.config.DEBUGINFO_DEFAULT)).encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         key.update(path.read_bytes())
     with contextlib.suppress(OSError, RuntimeError):

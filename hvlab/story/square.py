@@ -124,9 +124,9 @@ def _grid(shape: Shape, short: bool, jumps: Mapping[tuple[int, int], int]) -> tu
         if (row, column) in jumps:
             bind.append(["jump", f"at{row}{column}", jumps[row, column]])
     for column in range(shape.second, -1, -1):
-        x = HEAD + CELL * (shape.second - column) + CELL / 2
+        middle = HEAD + CELL * (shape.second - column) + CELL / 2
         layer.append(
-            words("", x, GRID_TOP - 8, f"{shape.name} {column}" if column else "guest entry", "small soft middle")
+            words("", middle, GRID_TOP - 8, f"{shape.name} {column}" if column else "guest entry", "small soft middle")
         )
     for row in range(shape.guest, -1, -1):
         y = GRID_TOP + tall(shape) * (shape.guest - row)

@@ -94,7 +94,7 @@ def test_yes_and_no_are_answers_to_a_yes_or_no_question():
 
 def test_an_unknown_question_is_answered_with_the_nearest_three():
     with pytest.raises(BadRequest) as caught:
-        predict("05.raeds")
+        predict("05.reeds")
 
     assert caught.value.attempt.split(", ")[0] == ID and caught.value.attempt.count(",") == 2
 
