@@ -40,10 +40,11 @@ UPPER, LOWER = 11, 27  # a lane has two rows of marks: what travels between priv
 
 @dataclass(frozen=True)
 class Axis:
-    """Simulated time on the picture's horizontal axis."""
+    """Simulated time on the picture's horizontal axis; where no time passes, the order of the steps."""
 
     begin: int
     end: int
+    ordered: bool = False
     left: float = LEFT + 14
     right: float = RIGHT - 32
 
@@ -51,8 +52,14 @@ class Axis:
         """Return where a moment stands."""
         return round(self.left + (self.right - self.left) * (time - self.begin) / max(1, self.end - self.begin), 1)
 
+    def at(self, step: Step, number: int) -> float:
+        """Return where a step stands."""
+        return self.x(number if self.ordered else step.time)
+
     def ticks(self) -> list[int]:
-        """Return five to eleven round numbers of nanoseconds since the beginning."""
+        """Return some round numbers of nanoseconds since the beginning."""
+        if self.ordered:
+            return []
         span = max(1, self.end - self.begin)
         step = next(s for n in range(12) for s in (10**n, 2 * 10**n, 5 * 10**n) if span / s <= 7)
         return list(range(0, self.end - self.begin + 1, step))
@@ -73,7 +80,8 @@ class Mark:
 def axis_of(steps: Sequence[Step]) -> Axis:
     """Return the axis from the first moment to the last."""
     begin = min([steps[0].time, *(wait[1] for wait in steps[0].waits)])
-    return Axis(begin, max(step.time for step in steps))
+    end = max(step.time for step in steps)
+    return Axis(begin, end) if end > begin else Axis(0, len(steps), True)
 
 
 def lanes(steps: Sequence[Step], waits: str = "time of the cost table; every cost is assumed") -> Drawn:
@@ -95,7 +103,8 @@ def lanes(steps: Sequence[Step], waits: str = "time of the cost table; every cos
     edges = sorted({pair for one in chains for pair in joined(one, mark_of)})
     many = len(steps) > MOST_MARKS
     layer, bind = _ground(axis, waits)
-    for part in (_bands(steps, axis), _phase_bands(steps, axis), _edges(edges, marks), _marks(marks, many)):
+    bands = [] if axis.ordered else [_bands(steps, axis), _phase_bands(steps, axis)]
+    for part in (*bands, _edges(edges, marks), _marks(marks, many)):
         layer += part[0]
         bind += part[1]
     facts = [Fact("line_x"), Fact("reach"), Fact("hops"), Fact("because"), Fact("lane_tale")]
@@ -129,19 +138,19 @@ def joined(one: Sequence[int], mark_of: dict[int, int]) -> list[tuple[int, int]]
     return [(a, b) for a, b in pairs if a != b]
 
 
-def placed(steps: Sequence[Step], axis: Axis, names: Sequence[str], bin: int = BIN) -> list[Mark]:
+def placed(steps: Sequence[Step], axis: Axis, names: Sequence[str], rows: int = 2) -> list[Mark]:
     """Return the marks: steps of one lane and row that would overlap share one."""
     groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
     for number, step in enumerate(steps):
-        row = int(step.letter == "A")
-        groups[names.index(step.lane), row, int((axis.x(step.time) - axis.left + 10) // bin)].append(number)
+        row = int(step.letter == "A") if rows > 1 else 0
+        groups[names.index(step.lane), row, int((axis.at(step, number) - axis.left + 10) // BIN)].append(number)
     marks = []
     for (lane, row, place), found in sorted(groups.items()):
         letters = {steps[number].letter for number in found}
         letter = next((one for one in SHARPEST if one in letters), "A")
-        mean = sum(axis.x(steps[number].time) for number in found) / len(found)
-        left = axis.left - 10 + bin * place
-        x = min(max(mean, left + 10), left + bin - (24 if len(found) > 1 else 10))
+        mean = sum(axis.at(steps[number], number) for number in found) / len(found)
+        left = axis.left - 10 + BIN * place
+        x = min(max(mean, left + 10), left + BIN - (24 if len(found) > 1 else 10))
         marks.append(Mark(lane, row, round(x, 1), found, letter))
     return marks
 
@@ -208,7 +217,8 @@ def _ground(axis: Axis, waits: str) -> tuple[list[Element], list[Element]]:
         x = axis.x(axis.begin + tick)
         layer.append(wire("", f"M{x:g} {TOP}V{bottom + 5}", "tick"))
         layer.append(words("", x, bottom + 19, f"+{say('time', tick)}" if tick else "0", "small soft middle"))
-    layer.append(words("", 6, bottom + 19, f"since {say('time', axis.begin)}", "small soft"))
+    since = "in order; no time passes" if axis.ordered else f"since {say('time', axis.begin)}"
+    layer.append(words("", 6, bottom + 19, since, "small soft"))
     layer.append(words("", RIGHT + 8, TOP - 24, "on the chain", "small soft"))
     layer.append(words("", RIGHT + 8, TOP - 8, "of causes", "small soft"))
     line = wire("line", f"M0 {TOP - 4}V{bottom + 4}", "call lit")

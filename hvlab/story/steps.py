@@ -115,7 +115,7 @@ class Step:
     boxes: tuple[str, ...] = field(default=())
 
 
-def steps(trace: Trace, grain: str = "event", guest: str = "windows") -> list[Step]:
+def steps(trace: Trace, grain: str = "event", guest: str = "windows", root: int = 0) -> list[Step]:
     """Return the steps of a trace.
 
     Parameters
@@ -125,6 +125,8 @@ def steps(trace: Trace, grain: str = "event", guest: str = "windows") -> list[St
         but each access with its walk, each element of a rep call and each run of writes is one; `bit`: each row.
     guest : str
         Which column of the drawing is the child: one of `GUESTS`.
+    root : int
+        The root's virtual processor; -1 for a recorded machine, which has none.
 
     Raises
     ------
@@ -135,7 +137,7 @@ def steps(trace: Trace, grain: str = "event", guest: str = "windows") -> list[St
         raise BadRequest(f"the grain {grain!r}, the guest {guest!r}", "", f"{', '.join(GRAINS)}; {', '.join(GUESTS)}")
     if not len(trace):
         raise BadRequest("the story of a machine", "a trace without rows", "machine.boot, or machine.trace")
-    reader = Reader(trace, guest)
+    reader = Reader(trace, guest, root)
     groups = list(reader.groups(grain))
     frame_of = {row: number for number, rows in enumerate(groups) for row in rows}
     found: list[Step] = []
@@ -147,8 +149,8 @@ def steps(trace: Trace, grain: str = "event", guest: str = "windows") -> list[St
 class Reader:
     """Reads a trace once: names, requests, phases, boxes of each row."""
 
-    def __init__(self, trace: Trace, guest: str) -> None:
-        self.trace, self.guest = trace, guest
+    def __init__(self, trace: Trace, guest: str, root: int = 0) -> None:
+        self.trace, self.guest, self.root = trace, guest, root
         self.names = trace.kinds()
         self.actors = trace.rows[:, 2].tolist()
         self.causes = trace.rows[:, 3].tolist()
@@ -159,7 +161,7 @@ class Reader:
     # who and where ---------------------------------------------------------------------------------------------------
 
     def column(self, row: int) -> str:
-        return self.guest if self.actors[row] > 0 else "root"
+        return self.guest if self.actors[row] > self.root else "root"
 
     def place(self, name: str, row: int) -> str:
         """Return the box that a name of `AT` stands for at this row."""

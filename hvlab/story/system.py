@@ -75,12 +75,15 @@ class SystemLens:
         Which column of the map is the child (``windows``, ``linux``, ``unenlightened``), and what it is called.
     cards
         Sentences and sources of the glossary for the boxes: ``{"VID": (sentence, source)}``.
+    root
+        The root's virtual processor; -1 for a recorded machine, which has none.
     """
 
     grain: str = "event"
     guest: str = "windows"
     name: str = ""
     cards: Mapping[str, tuple[str, str]] | None = field(default=None)
+    root: int = 0
 
     def story(
         self, what: Any, title: str = "", gates: Sequence[Gate] = (), token: str = "", about: str = ""
@@ -93,7 +96,7 @@ class SystemLens:
             If the trace holds no rows, or for an unknown grain or guest.
         """
         trace = trace_of(what)
-        told = steps(trace, self.grain, self.guest)
+        told = steps(trace, self.grain, self.guest, self.root)
         drawn = self.pictures(trace, told)
         calls = "hypercall_entered" in trace.kinds()
         shown = [replace(fact, panel=fact.panel and (calls or fact.name not in OF_CALLS)) for fact in FACTS]

@@ -1,0 +1,136 @@
+"""Lanes: marks where and when their steps happened, the chain of causes, sums, nothing shown before its step."""
+
+import numpy as np
+import pytest
+
+from hvlab.story.lanes import BIN, HEIGHT, LANES, LEFT, MOST_HOPS, RIGHT, TOP, WIDTH, axis_of, chain, lanes, placed
+from hvlab.story.picture import alt_at, changes_at, elements
+from hvlab.story.steps import steps
+from hvlab.story.system import SystemLens, create_child, one_intercept, one_load
+from hvlab.trace.journal import Trace
+from story.machines import runs
+
+NAMES = ["power_on", "create_child", "one_load", "one_intercept"]
+
+
+def shown(story, k, prefix):
+    """The ids of this kind that the lanes show at a frame."""
+    picture = next(one for one in story.scene["pictures"] if one["name"] == "Lanes")
+    asked = changes_at(picture, story.state_at(k), story.changed_at(k), story.kinds_of_facts, story.enums)
+    return [ask[0] for ask in asked if ask[1] == "show" and ask[2] and ask[0].startswith(prefix) and ask[0][-1] != "n"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("grain", ["request", "event", "bit"])
+def test_marks_hold_every_step_once_and_do_not_touch(name, grain):
+    found = steps(runs()[name], grain)
+
+    marks = placed(found, axis_of(found), LANES)
+
+    assert sorted(number for mark in marks for number in mark.steps) == list(range(len(found)))
+    for mark in marks:
+        assert LEFT + 9 <= mark.x <= RIGHT - 9
+        assert {found[number].lane for number in mark.steps} == {LANES[mark.lane]}
+    for one, other in zip(marks, marks[1:], strict=False):
+        if (one.lane, one.row) == (other.lane, other.row):
+            assert other.x - one.x >= (34 if len(one.steps) > 1 else 20) - 0.11
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_mark_stands_where_its_time_is(name):
+    found = steps(runs()[name])
+    axis = axis_of(found)
+
+    for mark in placed(found, axis, LANES):
+        for number in mark.steps:
+            assert abs(mark.x - axis.at(found[number], number)) <= BIN
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_shown_before_it_happened(name):
+    story = SystemLens().story(runs()[name])
+
+    counts = [len(shown(story, k, "mark")) for k in range(len(story))]
+
+    assert counts[0] == 1 and counts == sorted(counts)
+
+
+def test_a_chain_goes_back_to_the_first_cause_with_numbered_arrows():
+    story = one_intercept(runs()["one_intercept"])
+    told = steps(runs()["one_intercept"])
+
+    assert chain(told, 3) == [0, 1, 2, 3]
+    state = story.state_at(3)
+    assert (state["hops"], state["because"], state["chain_time"]) == (3, 0, told[3].time - told[0].time)
+    assert sorted(state[f"hop{at}"] for at in range(99) if f"hop{at}" in state if state[f"hop{at}"]) == [1, 2]
+    assert len(shown(story, 3, "edge")) == 2
+
+
+def test_the_sums_of_a_chain_are_its_whole_time():
+    for name in NAMES:
+        story = SystemLens().story(runs()[name])
+        for state in story.states(0, len(story) - 1):
+            assert sum(state[f"sum{at}"] for at in range(len(LANES))) == state["chain_time"]
+
+
+def test_the_lanes_together_spend_the_whole_time():
+    for name in NAMES:
+        told = steps(runs()[name])
+        story = SystemLens().story(runs()[name])
+        spent = sum(story.value(f"spent{at}") for at in range(len(LANES)))
+
+        assert spent == told[-1].time - int(runs()[name].rows[0, 1])
+
+
+def test_time_passes_in_the_hypervisor_while_a_call_is_served():
+    story = create_child(runs()["create_child"])
+
+    assert story.value(f"spent{LANES.index('hypervisor')}") > 20 * story.value(f"spent{LANES.index('processor')}")
+    assert story.value(f"spent{LANES.index('root kernel')}") == 0
+
+
+def test_software_lanes_stay_empty_while_the_hardware_walks():
+    story = one_load(runs()["one_load"])
+
+    assert {LANES[state["line_lane"] - 1] for state in story.states(1, len(story) - 1)} == {"processor", "TLB"}
+
+
+def test_very_many_steps_become_columns_with_counts():
+    rows = runs()["create_child"].rows
+    rows = np.concatenate([rows + [0, 15_000 * k, 0, 0, 0, 0, 0, 0, 0, 0] for k in range(3)])
+    rows[:, 3] = -1
+    told = steps(Trace(rows), "bit")
+
+    drawn = lanes(told)
+
+    assert len(told) > 1_000
+    assert sum(1 for _ in elements(drawn.picture.layer)) < 1_500
+    assert not any(element[0] == "path" and element[2] == "hollow" for element in elements(drawn.picture.layer))
+
+
+def test_a_trace_in_which_no_time_passes_stands_in_order():
+    rows = runs()["one_load"].rows.copy()
+    rows[:, 1] = 5
+    told = steps(Trace(rows))
+
+    axis = axis_of(told)
+
+    assert axis.ordered and axis.ticks() == []
+    assert len(placed(told, axis, LANES)) > 5
+    assert len(SystemLens().story(Trace(rows))) == len(told)
+
+
+def test_an_endless_chain_is_cut():
+    told = steps(runs()["one_load"], "bit")
+
+    assert max(len(chain(told, number)) for number in range(len(told))) == MOST_HOPS + 1
+
+
+def test_the_picture_fits_and_says_where_it_stands():
+    story = one_intercept(runs()["one_intercept"])
+    picture = story.scene["pictures"][1]
+
+    assert (picture["width"], picture["height"]) == (WIDTH, HEIGHT)
+    assert TOP + 44 * len(LANES) < HEIGHT
+    said = alt_at(picture, story.state_at(3), story.kinds_of_facts, story.enums)
+    assert said == "At 15.9 µs, in the lane hypervisor; the chain of causes begins at frame 0: arrows 3, time 900 ns."
