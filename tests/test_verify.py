@@ -105,3 +105,13 @@ def test_a_broken_file_is_a_failure_with_one_line(tmp_path, capsys):
     captured = capsys.readouterr()
     assert len(captured.err.splitlines()) == 1 and "expected" in captured.err
     assert "x86_pkeys: 398 cases, 398 agree, 0 differ" in captured.out
+
+
+def test_a_guest_without_64_bit_paging_is_compared_at_the_second_level_only(tmp_path):
+    def change(arrays):
+        arrays["vmcb"][0x4D0 // 8] &= ~np.uint64(1 << 10)  # EFER.LMA
+
+    count = replay(edited(tmp_path, "npt_4lvl", change))
+
+    assert (count.cases, count.differ) == (165, 0)
+    assert "3-level paging" in count.note

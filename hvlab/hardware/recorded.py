@@ -13,7 +13,7 @@ from hvlab.errors import BadRequest
 from hvlab.hardware.bare import Bare
 from hvlab.hardware.memory import signed
 from hvlab.hardware.second_level import NPT
-from hvlab.wire.x64 import Rflags
+from hvlab.wire.x64 import Cr0, Rflags
 
 
 def guest(tables: PageTables, cpu: int, state_type: np.dtype[Any]) -> Bare:
@@ -26,18 +26,26 @@ def guest(tables: PageTables, cpu: int, state_type: np.dtype[Any]) -> Bare:
     return bare
 
 
-def nested(tables: NestedTables, state_type: np.dtype[Any]) -> Bare:
-    """Return a machine with a second level and its guest's own tables; VP 0 is that guest's processor."""
+def second_level(tables: NestedTables, state_type: np.dtype[Any]) -> Bare:
+    """Return a machine with a second level and its guest's own tables; VP 0 does not page: its GVAs are GPAs."""
     pages = dict(zip(tables.table_spa.tolist(), tables.table_data, strict=True))
     pages |= dict(zip(tables.l2_spa.tolist(), tables.l2_data, strict=True))
     bare = Bare(np.array(sorted(pages), np.uint64) >> np.uint64(12), state_type, phys_bits=_bits(tables.meta))
     bare.load(pages)
+    bare.set(cr0=Cr0.mask("protection"), second_level=int(NPT), root=tables.ncr3, second_levels=tables.levels)
+    return bare
+
+
+def nested(tables: NestedTables, state_type: np.dtype[Any]) -> Bare:
+    """Return the same machine with the guest's recorded registers in VP 0: both levels translate."""
+    bare = second_level(tables, state_type)
     _registers(bare, tables.registers)
-    bare.set(second_level=int(NPT), root=tables.ncr3, second_levels=tables.levels)
     return bare
 
 
 def _registers(bare: Bare, r: Registers) -> None:
+    if r.cr0 & Cr0.mask("paging") and r.levels < 4:
+        raise BadRequest(f"{r.levels}-level paging", "the engine walks 4 and 5 levels")
     bare.set(cr0=signed(r.cr0), cr3=signed(r.cr3), cr4=signed(r.cr4), efer=signed(r.efer))
     bare.set(rflags=Rflags.mask("alignment_check"))
 
