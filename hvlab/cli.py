@@ -71,6 +71,10 @@ def commands() -> argparse.ArgumentParser:
     one.add_argument("--out", metavar="OUT", help="where; else beside the notebook")
     one = add("refresh", refresh, "run the lessons and renew what they store")
     one.add_argument("paths", metavar="NOTEBOOK", nargs="*", help="else all lessons of this checkout")
+    one = add("class", classroom, "a sheet of seeds for a list of aliases; a report from the progress files of a class")
+    one.add_argument("what", choices=("seeds", "report"))
+    one.add_argument("path", metavar="LIST.csv|FOLDER")
+    one.add_argument("--lesson", default="", metavar="NN", help="only the exercises of this lesson")
     one = add("notebooks", notebooks, "copy the lessons into a folder; a changed file is never overwritten")
     one.add_argument("folder", metavar="DIR")
     return parser
@@ -169,6 +173,17 @@ def notebooks(chosen: argparse.Namespace) -> int:
 
     for name, done in lessons.copy(Path(chosen.folder)):
         print(f"{name}: {done}")
+    return 0
+
+
+def classroom(chosen: argparse.Namespace) -> int:
+    """Print a class's seeds, or its report."""
+    from hvlab.lab import classroom as room
+
+    if chosen.what == "seeds":
+        print(room.seeds(Path(chosen.path), chosen.lesson), end="")
+        return 0
+    print("\n\n".join(map(repr, room.report(Path(chosen.path)))))
     return 0
 
 

@@ -13,7 +13,7 @@ from hvlab import cli, kernel, notebooks
 from hvlab.errors import BadFile
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("lab", "warm", "doctor", "open", "verify", "html", "refresh", "notebooks")
+COMMANDS = ("lab", "warm", "doctor", "open", "verify", "html", "refresh", "class", "notebooks")
 
 
 def hvlab_command(*words: str) -> subprocess.CompletedProcess[str]:

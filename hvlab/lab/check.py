@@ -176,7 +176,8 @@ def _construct(held: Dealt, item: Construct, answer: Any) -> Verdict:
         told = _("{id}: {given}: wanted a function. Nothing is recorded.")
         return Verdict(held.id, "unread", (told.format(id=held.id, given=shown(answer)),))
     verdict = told_of(held, item, build(held, item, answer))
-    note(held, verdict, plain(getattr(answer, "__name__", "a function"), 40))
+    if verdict.verdict in ATTEMPTS:
+        note(held, verdict, plain(getattr(answer, "__name__", "a function"), 40))
     return verdict
 
 

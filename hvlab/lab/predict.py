@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from hvlab.errors import plain
+from hvlab.lab import progress
 from hvlab.lab.items import Item, find
+from hvlab.language import _
 from hvlab.story.gate import CONFIDENCE, WANTED_NUMBER, Gate, Outcome, answer_text, judge, mode, parse
 from hvlab.story.storyboard import Storyboard
 
@@ -32,6 +34,8 @@ class Prediction:
         self.item = item
         self.answer: int | None = None
         self.confidence = ""
+        self._story: Storyboard | None = None
+        self._noted = False
 
     @property
     def id(self) -> str:
@@ -48,7 +52,18 @@ class Prediction:
             return f"{plain(confidence, 40)}: wanted {', '.join(CONFIDENCE[:-1])} or {CONFIDENCE[-1]}."
         if self.answer is None:
             self.answer, self.confidence = value, confidence
+            self._note()
         return ""
+
+    def _note(self) -> None:
+        """Keep answer and truth in the progress file, once both are there."""
+        outcome = self.outcome(self._story) if self._story is not None else None
+        if outcome is None or self._noted:
+            return
+        self._noted = True
+        verdict = "right" if outcome.right else "wrong"
+        given, sure = str(self.answer), self.confidence
+        progress.note(self.id, "predict", given=given, verdict=verdict, model=outcome.model, confidence=sure)
 
     def hear(self, answers: Mapping[str, Mapping[str, str]]) -> None:
         """Take the answer that a player's answers hold, if it is among them."""
@@ -57,23 +72,29 @@ class Prediction:
 
     def gate_for(self, story: Storyboard) -> Gate:
         """Return the gate that closes a story until this prediction is in."""
+        if self._story is None:
+            self._story = story
+            self._note()
         return self.item.gate(story)
 
     def outcome(self, story: Storyboard) -> Outcome | None:
         """Return the answer beside what the story says; None while there is no answer."""
         if self.answer is None:
             return None
-        gate = self.gate_for(story).as_json(len(story) - 1)
+        gate = self.item.gate(story).as_json(len(story) - 1)
         return judge(gate, self.answer, story.value(gate["fact"], gate["at"]), self.confidence)
 
     def __repr__(self) -> str:
         if self.answer is not None:
             said = answer_text({"kind": self.item.kind, "choices": []}, self.answer)
             sure = f", {self.confidence}" if self.confidence else ""
-            return f"{self.id}: you said {said}{sure}. The story below it is open."
-        example = "True" if self.item.kind == "yes" else "your number"
-        wait = "The story below waits for it" if mode() == "learn" else f"The story below is open ({mode()} mode)"
-        return f"{self.id}: {self.item.question}\n{wait}. Answer there, or here: predict({self.id!r}, {example})"
+            told = _("{id}: you said {said}{sure}. The story below it is open.")
+            return told.format(id=self.id, said=said, sure=sure)
+        example = _("True") if self.item.kind == "yes" else _("your number")
+        wait = _("The story below waits for it.") if mode() == "learn" else _("The story below is open ({mode} mode).")
+        told = _("{id}: {question}\n{wait} Answer there, or here: predict({name}, {example})")
+        words = {"question": _(self.item.question), "wait": wait.format(mode=mode()), "example": example}
+        return told.format(id=self.id, name=repr(self.id), **words)
 
 
 def as_typed(answer: Any) -> Any:
@@ -108,7 +129,7 @@ def predict(id: str, answer: Any = None, confidence: str = "") -> Prediction:
     if answer is not None:
         refused = asked.give(answer, confidence)
         if refused:
-            print(f"{refused} Nothing is recorded.")
+            print(_("{refused} Nothing is recorded.").format(refused=refused))
     return asked
 
 

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -169,9 +169,13 @@ def numbered(first: Path, number: int) -> Path:
     return first.with_name(f"{first.stem}-{number}{first.suffix}")
 
 
+_last = [datetime.min.replace(tzinfo=UTC)]
+
+
 def now() -> str:
-    """Return the time as it stands in a row."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    """Return the time as it stands in a row; no two rows of a session have the same."""
+    _last[0] = max(datetime.now(UTC), _last[0] + timedelta(microseconds=1))
+    return _last[0].isoformat(timespec="microseconds")
 
 
 def learner() -> str:
@@ -290,7 +294,7 @@ class Progress:
         """Return lessons and parts as a table: how many items are right of those attempted."""
         reading = BOOK.reading()
         mine = [one for one in summaries(reading.rows) if one.learner == learner()]
-        lessons = sorted({one.item[:2] for one in mine})
+        lessons = sorted({one.item[:2] for one in mine if one.item[:2].isdigit()})
         rows = tuple((lesson, *(_part(mine, lesson, test) for _name, test in PARTS)) for lesson in lessons)
         head = (_("lesson"), *(_(name) for name, _test in PARTS))
         return Table(head, rows, (*reading.complaints(), *on_binder()))

@@ -9,6 +9,7 @@ from textwrap import fill
 from typing import Any, Final, TypeVar
 
 from hvlab.errors import BadFile, BadRequest, plain
+from hvlab.language import _
 
 LESSONS: Final = tuple(f"{number:02}" for number in range(14))
 STANDING: Final = ("checked", "recalled")  # read in the named source for this lab, or known from memory
@@ -87,5 +88,9 @@ def nearest(what: str, asked: object, known: Iterable[str]) -> BadRequest:
 def paragraph(text: str, label: str = "") -> str:
     """Return a text in lines of at most 100 characters; lines after the first are indented below the label."""
     return fill(
-        f"{label}{text}", WIDTH, subsequent_indent="  " if label else "", break_long_words=False, break_on_hyphens=False
+        f"{_(label)}{_(text)}",
+        WIDTH,
+        subsequent_indent="  " if label else "",
+        break_long_words=False,
+        break_on_hyphens=False,
     )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from hvlab.lab.predict import Prediction
+from hvlab.language import _
 from hvlab.story.gate import mode
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.walk import story_of
@@ -24,7 +25,7 @@ def tell(what: Any, gate: Prediction | None = None, grain: str = "event", most: 
         So many lines; the middle of a longer story is left out, and counted.
     """
     if gate is not None and mode() == "learn" and gate.answer is None:
-        print(f"Answer {gate.id} first, then run this cell again.")
+        print(_("Answer {id} first, then run this cell again.").format(id=gate.id))
         return
     story = story_of(what, grain)
     print("\n".join(shortened(lines_of(story), most)))
@@ -44,4 +45,4 @@ def shortened(lines: list[str], most: int) -> list[str]:
     if len(lines) <= max(most, 4):
         return lines
     left_out = len(lines) - most + 1
-    return [*lines[: most - 3], f"… {left_out} more steps …", *lines[-2:]]
+    return [*lines[: most - 3], _("… {count} more steps …").format(count=left_out), *lines[-2:]]

@@ -149,5 +149,6 @@ def trace_of(what: Any) -> Trace:
 
 
 def story_of(what: Any, grain: str = "event", title: str = "") -> Storyboard:
-    """Return a story as it is, or tell a trace (also the one that a step of the machine carries)."""
-    return what if isinstance(what, Storyboard) else WalkLens(grain).story(trace_of(what), title)
+    """Return a story as it is (also one that a hint or a run carries), or tell a trace (also that of a step)."""
+    held = getattr(what, "story", what)
+    return held if isinstance(held, Storyboard) else WalkLens(grain).story(trace_of(what), title)

@@ -16,7 +16,8 @@ def show(story: Any, gate: Any = None, teacher: bool | None = None) -> "Player":
     Parameters
     ----------
     story
-        What happened: a story, or a trace of the machine (or a step that carries one), told by its lens.
+        What happened: a story, or a trace of the machine (or a step that carries one), told by its lens. The run of a
+        scenario token begins at the token's frame.
     gate
         A prediction, or several, that close the story until they are answered: a `story.gate.Gate`, or a
         `lab.predict.Prediction`, which hears the answer that is given in the browser.
@@ -36,6 +37,8 @@ def show(story: Any, gate: Any = None, teacher: bool | None = None) -> "Player":
         if getattr(one, "answer", None) is not None
     }
     player = Player(board, teacher, answers)
+    if not asked:
+        player.step = getattr(story, "frame", None) or 0
     for one in asked:
         if hasattr(one, "hear"):
             player.observe(lambda change, one=one: one.hear(change["new"]), "answers")

@@ -1,0 +1,22 @@
+"""Each test of the lab has a progress file of its own, and a session that begins empty."""
+
+import pytest
+
+from hvlab.lab import progress
+
+
+@pytest.fixture(autouse=True)
+def book(monkeypatch, tmp_path):
+    """The file that work goes to; no test writes beside the sources."""
+    path = tmp_path / "work.jsonl"
+    monkeypatch.setenv("HVLAB_PROGRESS", str(path))
+    monkeypatch.delenv("HVLAB_LEARNER", raising=False)
+    monkeypatch.setattr(progress.BOOK, "memory", [])
+    monkeypatch.setattr(progress.BOOK, "said", set())
+    return path
+
+
+@pytest.fixture
+def learning(monkeypatch):
+    """A learner at work, not a test."""
+    monkeypatch.setenv("HVLAB_MODE", "learn")
