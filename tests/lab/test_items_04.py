@@ -48,6 +48,18 @@ def test_e1_is_what_the_model_finds(part):
         assert e04.E1.truth(world) == found and None not in found, seed
 
 
+@pytest.mark.parametrize("item", [e04.BLANK, e04.BLANKS], ids=lambda item: item.id)
+def test_the_blanks_are_what_the_model_finds(item):
+    for seed in range(SEEDS):
+        world = item.deal(seed)
+        outcome = model_of(world.tables, world.gvas[0], LOAD)
+
+        entry = outcome.reads[-1][2]
+
+        assert item.truth(world) == (outcome.gpa if item is e04.BLANK else (entry, outcome.gpa)), seed
+        assert hex(outcome.gpa) not in item.ask(world).replace("_", "")
+
+
 def test_e1_has_pages_of_all_three_sizes():
     for seed in range(50):
         world = e04.E1.deal(seed)
@@ -114,7 +126,9 @@ def by_model(id, world):
     return next(spa >> 3 & 511 for level, _second, spa, _entry in outcome.reads if level == world["level"])
 
 
-@pytest.mark.parametrize("item", [e04.E1, e04.E2, e04.X1, *shorts("04")], ids=lambda item: item.id)
+@pytest.mark.parametrize(
+    "item", [e04.BLANK, e04.BLANKS, e04.E1, e04.E2, e04.X1, *shorts("04")], ids=lambda item: item.id
+)
 def test_the_solution_is_right_and_every_wrong_model_is_wrong_and_named(item):
     holds(item)
 
