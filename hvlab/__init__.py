@@ -65,6 +65,7 @@ _HOME: dict[str, str] = {
     "tell": "hvlab.lab.tell",
     "token": "hvlab.lab.scenario",
     "tree": "hvlab.lab.tree",
+    "worked": "hvlab.lab.worked",
     "wrong_run": "hvlab.lab.teacher",
 }
 

@@ -15,6 +15,7 @@ from hvlab.lab.deal import Dealt, hand
 from hvlab.lab.exercise import Construct, Exercise, Wrong
 from hvlab.lab.rules import rule
 from hvlab.language import _
+from hvlab.story.gate import mode
 from hvlab.story.storyboard import Storyboard
 
 MOST_LINES: Final = 6
@@ -68,6 +69,11 @@ def check(id: str, answer: Any = None) -> Verdict:
     answer
         Numbers (plain, numpy's, ``"0x18"``), bytes or hex, lists, fields by name, a function: as the task asks.
     """
+    try:
+        mode()
+    except ValueError as error:  # HVLAB_MODE is none of the three
+        print(error)
+        return Verdict(plain(id, 40), "unknown", (str(error),))
     try:
         verdict = _check(id, answer)
     except HvlabError as error:
@@ -188,7 +194,9 @@ def told_of(held: Dealt, item: Construct, built: Built) -> Verdict:
         said = _("{id}: stopped at case {case}; nothing is recorded.").format(id=held.id, case=built.stopped)
         return Verdict(held.id, "stopped", (said,), case=built.stopped)
     if built.first is None:
-        return Verdict(held.id, "right", (_("{id}: right in every world.").format(id=held.id), last))
+        return Verdict(
+            held.id, "right", (_("{id}: right in every world.").format(id=held.id), last, *race(item, built))
+        )
     k = built.first
     head = _("{id}: {wrong} of {cases} worlds differ; the first is case {case}.")
     said = head.format(id=held.id, wrong=f"{built.wrong:,}", cases=f"{len(built.worlds):,}", case=k)
@@ -197,6 +205,14 @@ def told_of(held: Dealt, item: Construct, built: Built) -> Verdict:
     replay = _("show(case({id}, {case})) replays it.").format(id=repr(held.id), case=k)
     names = tuple(model.name for model in built.models)
     return Verdict(held.id, "wrong", (said, what, *idea, replay, last), names, case=k)
+
+
+def race(item: Construct, built: Built) -> tuple[str, ...]:
+    """Set the function's time beside the engine's; not in `test` mode, since no two runs have the same."""
+    if item.race is None or mode() == "test":
+        return ()
+    told = _("Wall: your function {mine:.2g} s, the engine {its:.2g} s for as many accesses.")
+    return (told.format(mine=built.seconds, its=item.race(built.worlds)),)
 
 
 class Task:

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from hvlab.errors import plain
@@ -22,6 +23,7 @@ class Built:
     why: str = ""
     models: tuple[Wrong, ...] = ()
     stopped: int | None = None
+    seconds: float = 0.0
 
 
 def hidden(held: Dealt, item: Construct) -> tuple[list[Any], list[Plain]]:
@@ -39,6 +41,7 @@ def build(held: Dealt, item: Construct, function: Callable[..., Any]) -> Built:
     """Run a function on every hidden case."""
     worlds, truths = hidden(held, item)
     odd: list[tuple[int, Plain | None, str]] = []
+    begun = perf_counter()
     for k, (world, truth) in enumerate(zip(worlds, truths, strict=True)):
         try:
             answer, why = one(item, function, world)
@@ -50,7 +53,7 @@ def build(held: Dealt, item: Construct, function: Callable[..., Any]) -> Built:
                 (k, answer, why or _("Your result differs: {place}.").format(place=places[0] or _("the number")))
             )
     if not odd:
-        return Built(worlds)
+        return Built(worlds, seconds=perf_counter() - begun)
     models = tuple(model for model in item.wrong if held_by(item, model, worlds, odd))
     return Built(worlds, len(odd), odd[0][0], odd[0][2], models)
 

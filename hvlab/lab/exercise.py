@@ -162,6 +162,8 @@ class Construct:
         A case in words, without its answer.
     budget
         Reads of memory that one case may take.
+    race
+        The seconds that the engine takes for as many cases, for comparison; never judged.
     """
 
     id: str
@@ -179,6 +181,7 @@ class Construct:
     cases: int = 1000
     hints: tuple[str, str] = ("", "")
     wrong: tuple[Wrong, ...] = ()
+    race: Callable[[list[World]], float] | None = None
     kind: str = field(default="construct", init=False)
 
     def case(self, seed: int, k: int) -> World:

@@ -345,3 +345,18 @@ def test_a_task_tells_all_that_is_needed_and_lets_the_memory_be_read():
     assert text.startswith("05.E1: The children web and db") and text.count("\n") > 15
     assert task(E1).look.read64(8) == 0 and task("05.E3").look is None and task("05.X1").look is None
     assert "Write walk(read, cr3, root, gva, access)" in repr(task("05.E3"))
+
+
+def test_a_right_function_is_timed_beside_the_engine_outside_of_tests(learning, capsys):
+    from lab.test_items_05 import walker
+
+    assert check("05.E3", walker).right
+
+    assert "Wall: your function" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_an_unknown_mode_is_one_line_that_names_the_three(monkeypatch, capsys):
+    monkeypatch.setenv("HVLAB_MODE", "exam")
+
+    assert check("05.E1", 1).verdict == "unknown"
+    assert capsys.readouterr().out == "HVLAB_MODE is 'exam'; it may be learn, teach or test\n"
