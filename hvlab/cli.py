@@ -71,10 +71,17 @@ def commands() -> argparse.ArgumentParser:
     one.add_argument("--out", metavar="OUT", help="where; else beside the notebook")
     one = add("refresh", refresh, "run the lessons and renew what they store")
     one.add_argument("paths", metavar="NOTEBOOK", nargs="*", help="else all lessons of this checkout")
-    one = add("class", classroom, "a sheet of seeds for a list of aliases; a report from the progress files of a class")
-    one.add_argument("what", choices=("seeds", "report"))
+    one = add(
+        "class",
+        classroom,
+        "a sheet of seeds for a list of aliases; report and marks from the progress files of a class",
+    )
+    one.add_argument("what", choices=("seeds", "report", "marks"))
     one.add_argument("path", metavar="LIST.csv|FOLDER")
-    one.add_argument("--lesson", default="", metavar="NN", help="only the exercises of this lesson")
+    one.add_argument("--lesson", default="", metavar="NN", help="seeds: only the exercises of this lesson")
+    one.add_argument(
+        "--list", metavar="LIST.csv", help="marks: the aliases, whose files are ALIAS.jsonl or ALIAS/*.jsonl"
+    )
     one = add("notebooks", notebooks, "copy the lessons into a folder; a changed file is never overwritten")
     one.add_argument("folder", metavar="DIR")
     return parser
@@ -177,8 +184,16 @@ def notebooks(chosen: argparse.Namespace) -> int:
 
 
 def classroom(chosen: argparse.Namespace) -> int:
-    """Print a class's seeds, or its report."""
+    """Print a class's seeds, its report, or its marks."""
     from hvlab.lab import classroom as room
+
+    if chosen.what == "marks":
+        from hvlab.lab.marks import marks
+
+        if chosen.list is None:
+            raise HvlabError("marks need the list of aliases: hvlab class marks FOLDER --list LIST.csv")
+        print(marks(Path(chosen.path), Path(chosen.list)))
+        return 0
 
     if chosen.what == "seeds":
         print(room.seeds(Path(chosen.path), chosen.lesson), end="")

@@ -24,7 +24,7 @@ from hvlab.story.gate import mode
 FILE: Final = "hvlab-progress.jsonl"
 LARGEST: Final = 4 << 20
 LONGEST_LINE: Final = 1 << 14
-LONGEST_GIVEN: Final = 400
+LONGEST_GIVEN: Final = 4000
 VERSION: Final = 1
 DEMO: Final = "demo"
 ALIAS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
@@ -212,8 +212,8 @@ def call_me(text: str) -> None:
 
 
 def given_text(answer: Any) -> str:
-    """Return a plain answer as it stands in a row."""
-    return answer.hex(" ") if isinstance(answer, bytes) else str(answer)
+    """Return a plain answer as it stands in a row: JSON, bytes as hex."""
+    return json.dumps(answer, default=lambda one: bytes(one).hex(" "))
 
 
 def note(item: str, kind: str, **more: Any) -> None:

@@ -33,7 +33,7 @@ def test_an_act_is_one_line_with_these_fields_and_no_more(learning, book):
         "check",
         "wrong",
     )
-    assert len(row["seed"]) == 16 and row["given"] == "(0, 0, 0)"
+    assert len(row["seed"]) == 16 and row["given"] == "[0, 0, 0]"
 
 
 def test_no_path_host_or_name_stands_in_a_row(learning, book, tmp_path, monkeypatch):

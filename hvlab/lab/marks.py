@@ -1,0 +1,84 @@
+"""Marks: answers are judged once more, in a process in which no learner's code ever ran.
+
+What a learner's own kernel says about an answer can be bent by whoever sits before it; so nothing of it counts here. Of
+a progress file only the answers are taken, as JSON. The seed comes from the list of aliases, the truth from the engine
+of this process. Functions are not run: a construction has no mark here.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from hvlab.lab import items
+from hvlab.lab.answer import Plain, Sentence, Unread
+from hvlab.lab.classroom import aliases
+from hvlab.lab.deal import Dealt
+from hvlab.lab.exercise import Exercise
+from hvlab.lab.progress import Reading, Row, Table, read
+from hvlab.language import _
+
+RIGHT, WRONG, OPEN, FOREIGN = "right", "wrong", "", "not this world"
+MOST_DEALS: Final = 100
+
+
+def marks(folder: Path, names: Path) -> Table:
+    """Return the marks of a class: one row for each alias of the list, one column for each exercise with an answer.
+
+    Parameters
+    ----------
+    folder
+        Holds ``ALIAS.jsonl``, or ``ALIAS/*.jsonl``, for each alias; rows of another alias in such a file do not count.
+    names
+        The list of aliases, a CSV file.
+
+    Raises
+    ------
+    BadFile
+        For a bad row of the list.
+    """
+    who = aliases(names)
+    readings = {alias: work_of(folder, alias) for alias in who}
+    chosen = [item for item in items.exercises().values() if isinstance(item, Exercise) and marked(item)]
+    rows = [(alias, *(mark(item, alias, readings[alias].rows) for item in chosen)) for alias in who]
+    notes = [line for reading in readings.values() for line in reading.complaints()]
+    head = (_("alias"), *(item.id for item in chosen), _("points"))
+    return Table(head, tuple((*row, str(row.count(RIGHT))) for row in rows), tuple(notes))
+
+
+def marked(item: Exercise) -> bool:
+    """Whether an exercise has an answer that can be judged again from a file."""
+    return item.kind != "recall" and not isinstance(item.shape, Sentence)
+
+
+def work_of(folder: Path, alias: str) -> Reading:
+    """Return the rows of a learner's own files."""
+    paths = [folder / f"{alias}.jsonl", *sorted((folder / alias).glob("*.jsonl"))]
+    reading = read(path for path in paths if path.is_file() and not path.is_symlink())
+    return Reading(tuple(row for row in reading.rows if row.learner == alias), reading.skipped)
+
+
+def mark(item: Exercise, alias: str, rows: Iterable[Row]) -> str:
+    """Judge the last answer of a learner to an exercise."""
+    mine = [row for row in rows if row.item == item.id]
+    given = [row for row in mine if row.kind in ("check", "exit")]
+    if not given:
+        return OPEN
+    deals = min(sum(row.kind == "again" for row in mine), MOST_DEALS)
+    held = (Dealt(item.id, item, alias, number) for number in range(deals + 1))
+    dealt = next((one for one in held if one.seed_text == given[-1].seed), None)
+    if dealt is None:
+        return FOREIGN
+    answer = answer_of(item, given[-1].given)
+    if answer is None:
+        return WRONG
+    world = dealt.world
+    return RIGHT if item.right(world, answer, item.truth(world)) else WRONG
+
+
+def answer_of(item: Exercise, text: str) -> Plain | None:
+    """Return the plain answer that stands in a row; None if none of this shape does."""
+    try:
+        return item.shape.read(json.loads(text))
+    except (Unread, ValueError, RecursionError):
+        return None
