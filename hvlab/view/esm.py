@@ -45,6 +45,7 @@ def squeeze(text: str) -> str:
     """A style sheet without comments and without the spaces that mean nothing."""
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text)
-    text = re.sub(r" ?([{};,]) ?", r"\1", text)
+    text = re.sub(r" ?([{};,>]) ?", r"\1", text).replace(" !", "!").replace(" / ", "/")
+    text = re.sub(r"\(([a-z-]+): ", r"(\1:", text)
     text = re.sub(r": (?=[^{}]*\})", ":", text).replace(";}", "}")
     return re.sub(r"(?<![\d\w])0\.(?=\d)", ".", text).strip()

@@ -38,6 +38,7 @@ class Player(anywidget.AnyWidget):
 
     _esm = ""
     _css = ""
+    _text = ""
     scene = traitlets.Dict().tag(sync=True)
     story = traitlets.Bytes().tag(sync=True)
     step = traitlets.Int(0).tag(sync=True)
@@ -61,7 +62,9 @@ class Player(anywidget.AnyWidget):
         self.on_msg(self._hear)
 
     def __repr__(self) -> str:
-        return f"Player({self.board.title!r}, {len(self.board)} frames, {self.board.digest()[:12]})"
+        if not self._text:  # the digest of a long story takes time
+            self._text = f"Player({self.board.title!r}, {len(self.board)} frames, {self.board.digest()[:12]})"
+        return self._text
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)

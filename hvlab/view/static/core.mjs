@@ -84,7 +84,8 @@ function columnsOf(scene, raw) {
     const make = own(ARRAYS, dtype), size = make ? make.BYTES_PER_ELEMENT * count : -1;
     need(own(groups, group) && make && Number.isInteger(count) && count >= 0, `Unknown column ${group} ${name}.`);
     need(at + size <= raw.length, `The story is cut short: ${raw.length} bytes, and ${group} ${name} ends at ${at + size}.`);
-    groups[group][name] = new make(raw.slice(at, at + size).buffer);
+    const start = raw.byteOffset + at, aligned = start % make.BYTES_PER_ELEMENT === 0;
+    groups[group][name] = aligned ? new make(raw.buffer, start, count) : new make(raw.slice(at, at + size).buffer);
     at += size;
   }
   need(raw.length === at + scene.bytes.arena, `The story has ${raw.length} bytes; its scene says ${at + scene.bytes.arena}.`);
@@ -94,19 +95,19 @@ function columnsOf(scene, raw) {
 function checkColumns(scene, { columns, changes, writes, arena }) {
   const n = scene.frames, below = (array, limit, what) => {
     need(array && array.length === n, `Column ${what} does not have one entry a frame.`);
-    for (let k = 0; k < n; k++) need(array[k] < limit || array[k] === NONE, `Frame ${k} points at ${what} ${array[k]}.`);
+    for (let k = 0; k < n; k++) if (array[k] >= limit && array[k] !== NONE) need(false, `Frame ${k} points at ${what} ${array[k]}.`);
   };
   below(columns.kind, scene.kinds.length, "kind");
   below(columns.phase, scene.phases.length, "phase");
   below(columns.src, scene.places.length, "place");
   below(columns.dst, scene.places.length, "place");
   for (let k = 0; k < n; k++) {
-    need(columns.kind[k] !== NONE, `Frame ${k} has no kind.`);
-    need(columns.cause[k] >= -1 && columns.cause[k] < k, `Frame ${k} has a later cause.`);
+    if (columns.kind[k] === NONE) need(false, `Frame ${k} has no kind.`);
+    if (columns.cause[k] < -1 || columns.cause[k] >= k) need(false, `Frame ${k} has a later cause.`);
   }
-  for (let i = 0; i < changes.frame.length; i++) {
-    need(changes.frame[i] < n && (i === 0 || changes.frame[i - 1] <= changes.frame[i]), "The changes are out of order.");
-    need(changes.row[i] < scene.facts.length, `A change points at fact ${changes.row[i]}.`);
+  for (let i = 0, before = 0; i < changes.frame.length; before = changes.frame[i++]) {
+    if (changes.frame[i] >= n || changes.frame[i] < before) need(false, "The changes are out of order.");
+    if (changes.row[i] >= scene.facts.length) need(false, `A change points at fact ${changes.row[i]}.`);
   }
   for (let i = 0; i < writes.frame.length; i++) {
     const page = scene.pages[writes.page[i]];
@@ -153,19 +154,24 @@ function storyOf(scene, { columns, changes, writes, arena }) {
   const first = firstOf(changes.frame, n), wrote = firstOf(writes.frame, n), keyframes = [], pageKeys = new Map();
   const now = starts.slice();
 
-  const apply = (k, state) => {
-    for (let i = first[k]; i < first[k + 1]; i++) state[changes.row[i]] = (BigInt(changes.hi[i]) << 32n) | BigInt(changes.lo[i]);
+  // The changes of frames `from` to `to`, written as halves: a state of 64-bit words seen as pairs of 32 bits.
+  const apply = (from, to, state) => {
+    const halves = new Uint32Array(state.buffer);
+    for (let i = first[from]; i < first[to + 1]; i++) {
+      halves[2 * changes.row[i]] = changes.lo[i];
+      halves[2 * changes.row[i] + 1] = changes.hi[i];
+    }
   };
-  for (let k = 0; k < n; k++) {
-    if (k % KEYFRAME === 0) keyframes.push(now.slice());
-    if (first[k + 1] > first[k]) apply(k, now);
+  for (let k = 0; k < n; k += KEYFRAME) {
+    keyframes.push(now.slice());
+    apply(k, Math.min(k + KEYFRAME, n) - 1, now);
   }
 
   // All facts after frame k (k = -1: before the first), in the order of scene.facts; always replayed forward.
   function stateAt(k) {
     if (k < 0) return starts.slice();
     const key = Math.floor(k / KEYFRAME), state = keyframes[key].slice();
-    for (let at = key * KEYFRAME; at <= k; at++) apply(at, state);
+    apply(key * KEYFRAME, k, state);
     return state;
   }
   function changedAt(k) {
