@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import clock, forensics, native, translation, world
+from benchmarks import browser, clock, forensics, native, screen, translation, world
 from hvlab.hardware.processor import OUTCOMES
 from hvlab.hardware.tlb import Geometry
 from hvlab.hypervisor.partition import STATE
@@ -107,6 +107,61 @@ def test_the_json_has_the_promised_rows(tmp_path, capsys, monkeypatch):
     assert set(rows[0]) == {"name", "ratio", "low", "high", "target", "meets"}
     assert rows[0]["low"] <= rows[0]["ratio"] <= rows[0]["high"]
     assert "| one translation from Python, recorded, us |" in capsys.readouterr().out
+
+
+def test_without_a_browser_each_screen_row_says_so_and_is_not_met(monkeypatch):
+    monkeypatch.setenv("HVLAB_BROWSER", "no-such-browser")
+    counted = {name for name in screen.MOST if "KiB" in name or "storyboard" in name} - {screen.RESTING}
+
+    rows = list(screen.everything(True, lambda name: name not in counted))
+
+    assert sorted(row.name for row in rows) == sorted(set(screen.MOST) - counted)
+    assert all((row.ratio, row.meets, row.note) == (None, False, "not measured: no browser") for row in rows)
+    assert {row.target for row in rows} >= {"<= 16", "<= 8", "<= 150", "<= 600", "<= 2.5", "<= 1500", "<= 40", "<= 0"}
+    assert all("not measured: no browser" in command.table_row(row) for row in rows)
+
+
+def test_the_bytes_of_real_walks_stay_within_their_budgets(monkeypatch):
+    short = screen.walks(500)
+    monkeypatch.setattr(screen, "walks", lambda frames: short)
+
+    rows = list(screen.everything(True, lambda name: name in (screen.EVENTS_500, screen.MODULE, screen.PAGE)))
+
+    assert [row.name for row in rows] == [screen.EVENTS_500, screen.MODULE, screen.PAGE]
+    assert all(row.meets and row.low == row.ratio == row.high for row in rows)
+    assert [row.target for row in rows] == ["<= 30", "<= 40", "<= 100"]
+
+
+def test_a_step_is_the_work_from_its_key_to_the_frame_that_shows_it():
+    def event(name, ts, dur, cpu, kind=""):
+        data = {"data": {"type": kind}} if kind else {}
+        return {"ph": "X", "name": name, "ts": ts, "dur": dur, "tdur": cpu, "pid": 1, "tid": 1, "args": data}
+
+    trace = [
+        event("RunTask", 0, 900, 900),  # before the key
+        event("RunTask", 1000, 4000, 3100),
+        event("EventDispatch", 1100, 3000, 3000, "keydown"),
+        event("Layout", 2000, 500, 500),  # inside the handler: counted with it
+        event("RunTask", 6000, 8000, 5000),
+        event("UpdateLayoutTree", 6100, 200, 200),
+        event("Layout", 6400, 2000, 1800),
+        event("Commit", 9000, 100, 100),
+        event("RunTask", 15_000, 2000, 2000),  # the next frame of a movement
+        event("Commit", 16_000, 100, 100),
+        event("EventDispatch", 20_000, 9, 9, "keydown"),  # back to the first frame: not a step
+    ]
+
+    total, drawing = screen.work_of_steps(trace, [True, False])
+
+    assert total == [8.1] and drawing == [5.0]
+    assert screen.row(screen.WORK.format(screen.STORIES[0]), [1.0] * 19 + [99.0], "").ratio < 99
+
+
+def test_a_browser_that_is_named_must_be_there(monkeypatch):
+    monkeypatch.setenv("HVLAB_BROWSER", "no-such-browser")
+
+    with pytest.raises(browser.NotHere, match="no browser"):
+        browser.program()
 
 
 def test_a_row_meets_its_target_by_its_median():
