@@ -13,22 +13,22 @@ from typing import Final
 from hvlab.errors import BadRequest
 from hvlab.story.frame import Place
 
-WIDTH: Final = 844
-HEIGHT: Final = 480
+WIDTH: Final = 838
+HEIGHT: Final = 434
 GUESTS: Final = ("windows", "linux", "unenlightened")
 COLUMNS: Final = {  # name: (title, left, width)
     "root": ("root partition", 2, 276),
-    "windows": ("Windows child", 290, 176),
-    "linux": ("Linux child", 478, 176),
-    "unenlightened": ("unenlightened child", 666, 176),
+    "windows": ("Windows child", 288, 176),
+    "linux": ("Linux child", 474, 176),
+    "unenlightened": ("unenlightened child", 660, 176),
 }
-USER: Final = (20, 48)  # top and height of each column's user mode
-KERNEL: Final = (76, 144)
-HYPERVISOR: Final = (258, 104)
-HARDWARE: Final = (394, 56)
-BOX_HEIGHT: Final = 26
-ROWS: Final = {"user": 36, "one": 94, "two": 138, "bus": 184, "calls": 278, "below": 326, "hardware": 414}
-BUS: Final = 215  # where the channels run
+USER: Final = (20, 46)  # top and height of each column's user mode
+KERNEL: Final = (70, 130)
+HYPERVISOR: Final = (232, 96)
+HARDWARE: Final = (352, 52)
+BOX_HEIGHT: Final = 25
+ROWS: Final = {"user": 36, "one": 86, "two": 126, "bus": 166, "calls": 251, "below": 294, "hardware": 371}
+BUS: Final = 195  # where the channels run
 SDM: Final = "Intel SDM vol. 3A, 4.5; vol. 3C, EPT"
 TLFS: Final = "TLFS"
 VMBUS: Final = "Linux Documentation/virt/hyperv/vmbus.rst"
@@ -114,9 +114,9 @@ def _below() -> list[Box]:
         "SynIC": ("Messages and event flags between partitions.", "TLFS, inter-partition communication"),
     }
     below = {
-        "address management": (0, 308, "Second-level tables, and who owns which page.", "TLFS, GPA spaces"),
-        "scheduler": (344, 136, "It chooses the virtual processor that runs next.", "TLFS, scheduler"),
-        "partition manager": (516, 308, "Life cycle, properties, pools and virtual processors.", "TLFS, partitions"),
+        "address management": (0, 307, "Second-level tables, and who owns which page.", "TLFS, GPA spaces"),
+        "scheduler": (342, 136, "It chooses the virtual processor that runs next.", "TLFS, scheduler"),
+        "partition manager": (513, 307, "Life cycle, properties, pools and virtual processors.", "TLFS, partitions"),
     }
     hardware = {
         "processors": ("They run guests directly and walk both levels of tables.", SDM),
@@ -127,12 +127,12 @@ def _below() -> list[Box]:
     }
     found = []
     for at, (name, (says, source)) in enumerate(calls.items()):
-        found.append(Box(name, name, name, 10 + 172 * at, ROWS["calls"], 136, "hypervisor", says, "hypervisor", source))
+        found.append(Box(name, name, name, 10 + 171 * at, ROWS["calls"], 136, "hypervisor", says, "hypervisor", source))
     for name, (x, width, says, source) in below.items():
         found.append(Box(name, name, name, 10 + x, ROWS["below"], width, "hypervisor", says, "hypervisor", source))
     for at, (name, (says, source)) in enumerate(hardware.items()):
         lane = {"processors": "processor", "memory": "memory"}.get(name, "")
-        found.append(Box(name, name, name, 10 + 172 * at, ROWS["hardware"], 136, lane, says, "hardware", source))
+        found.append(Box(name, name, name, 10 + 171 * at, ROWS["hardware"], 136, lane, says, "hardware", source))
     return found
 
 

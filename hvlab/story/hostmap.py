@@ -150,15 +150,15 @@ def _ground(name: str, guest: str) -> tuple[list[Element], list[Element]]:
         for text, (top, height), down in (("user mode", USER, 13), ("kernel mode", KERNEL, 14)):
             layer.append(box("", left, top, width, height, "plain region"))
             layer.append(words("", left + 8, top + down, text, "small soft"))
-    for text, x, (top, height) in (("hypervisor", 762, HYPERVISOR), ("hardware", 770, HARDWARE)):
-        layer.append(box("", 2, top, 840, height, "plain region"))
+    for text, x, (top, height) in (("hypervisor", 756, HYPERVISOR), ("hardware", 764, HARDWARE)):
+        layer.append(box("", 2, top, 834, height, "plain region"))
         layer.append(words("", x, top + 15, text, "small soft"))
     bus = sorted((b.x + b.width / 2, b.y + BOX_HEIGHT) for b in BOXES.values() if b.label == "VMBus")
     drops = "".join(f"M{x:g} {y:g}V{BUS}" for x, y in bus)
     layer.append(wire("", f"{drops}M{bus[0][0]:g} {BUS}H{bus[-1][0]:g}", "dashed"))
     left = COLUMNS["unenlightened"][1] + 8
     layer.append(box("", left, ROWS["bus"], 160, BOX_HEIGHT, "ghost"))
-    layer.append(words("", left + 80, ROWS["bus"] + 18, "no VMBus here", "small soft middle"))
+    layer.append(words("", left + 80, ROWS["bus"] + 17, "no VMBus here", "small soft middle"))
     return layer, []
 
 
@@ -169,7 +169,7 @@ def _box(place: str, used: int | None) -> tuple[list[Element], list[Element]]:
     rectangle = box("", x, y, drawn.width, BOX_HEIGHT, "box")
     if drawn.label == "VMBus":
         rectangle[3] |= {"rx": 13}
-    label = words("", x + drawn.width / 2, y + 18, drawn.label, "label middle")
+    label = words("", x + drawn.width / 2, y + 17, drawn.label, "label middle")
     if used is None:
         return [rectangle, label], []
     key = f"box{used}"
@@ -263,7 +263,7 @@ def along(points: Sequence[tuple[int, int]], share: float) -> tuple[float, float
 def _legend(letters: set[str]) -> list[Element]:
     """What the tokens and the dashed line mean."""
     layer: list[Element] = []
-    x, y = 12.0, HEIGHT - 13
+    x, y = 12.0, HEIGHT - 9
     for letter in sorted(letters & set(NAMES), key=list(LETTERS).index):
         layer += [token("", letter, x + 2, y - 4), words("", x + 16, y, NAMES[letter], "small soft")]
         x += 40 + 7 * len(NAMES[letter])

@@ -26,16 +26,16 @@ LANES: Final = (
     "TLB",
     "memory",
 )
-WIDTH: Final = 844
-HEIGHT: Final = 480
+WIDTH: Final = 836
+HEIGHT: Final = 430
 LEFT, RIGHT = 128, 744
-BANDS, PHASES, TOP, LANE = 6, 32, 54, 44  # tops of requests, sub-goals and lanes; height of a lane
+BANDS, PHASES, TOP, LANE = 3, 28, 50, 39  # tops of requests, sub-goals and lanes; height of a lane
 BIN: Final = 36  # px of the axis that share a mark
 MOST_MARKS: Final = 400
 MOST_HOPS: Final = 24
 SHARPEST: Final = "!XMHW"  # which of several tokens a mark shows
 LETTER_WIDTH: Final = 7.4
-UPPER, LOWER = 11, 27  # a lane has two rows of marks: what travels between privileges, and memory
+UPPER, LOWER = 10, 24  # a lane has two rows of marks: what travels between privileges, and memory
 
 
 @dataclass(frozen=True)
@@ -207,18 +207,18 @@ def _ground(axis: Axis, waits: str) -> tuple[list[Element], list[Element]]:
     for at, name in enumerate(LANES):
         y = TOP + LANE * at
         layer.append(box(f"lane{at}", LEFT, y, RIGHT - LEFT, LANE, "plain"))
-        layer.append(words(f"lane{at}name", 6, y + 18, name, "label"))
-        layer.append(words(f"spent{at}", 6, y + 35, "", "small soft"))
+        layer.append(words(f"lane{at}name", 6, y + 16, name, "label"))
+        layer.append(words(f"spent{at}", 6, y + 32, "", "small soft"))
         bind += [["say", f"spent{at}", f"so far {{spent{at}:time}}"], ["show", f"spent{at}", f"spent{at}"]]
-        layer.append(words(f"sum{at}", RIGHT + 8, y + 27, "", "label code"))
+        layer.append(words(f"sum{at}", RIGHT + 8, y + 24, "", "label code"))
         bind += [["lit", f"lane{at}name", "line_lane", [at + 1]], ["text", f"sum{at}", f"sum{at}", "time"]]
         bind.append(["show", f"sum{at}", f"sum{at}"])
     for tick in axis.ticks():
         x = axis.x(axis.begin + tick)
-        layer.append(wire("", f"M{x:g} {TOP}V{bottom + 5}", "tick"))
-        layer.append(words("", x, bottom + 19, f"+{say('time', tick)}" if tick else "0", "small soft middle"))
+        layer.append(["line", "", "tick", {"x1": x, "y1": TOP, "x2": x, "y2": bottom + 5}, ""])
+        layer.append(words("", x, bottom + 18, f"+{say('time', tick)}" if tick else "0", "small soft middle"))
     since = "in order; no time passes" if axis.ordered else f"since {say('time', axis.begin)}"
-    layer.append(words("", 6, bottom + 19, since, "small soft"))
+    layer.append(words("", 6, bottom + 18, since, "small soft"))
     layer.append(words("", RIGHT + 8, TOP - 24, "on the chain", "small soft"))
     layer.append(words("", RIGHT + 8, TOP - 8, "of causes", "small soft"))
     line = wire("line", f"M0 {TOP - 4}V{bottom + 4}", "call lit")
@@ -226,8 +226,8 @@ def _ground(axis: Axis, waits: str) -> tuple[list[Element], list[Element]]:
     layer.append(group("reach", [["circle", "", "plain", {"cx": 0, "cy": 0, "r": 6}, ""]], "call lit"))
     bind += [["attr", "line", "move-x", "line_x", 1, 0], ["attr", "reach", "move-x", "line_x", 1, 0]]
     bind += [["attr", "reach", "move-y", "reach", LANE, TOP - LANE // 2], ["show", "reach", "reach"]]
-    layer += [box("", 6, bottom + 30, 26, 8, "hatched"), words("", 38, bottom + 39, waits, "small soft")]
-    layer.append(words("because", 6, bottom + 60, "", "label"))
+    layer += [box("", 6, bottom + 29, 26, 8, "hatched"), words("", 38, bottom + 38, waits, "small soft")]
+    layer.append(words("because", 6, bottom + 58, "", "label"))
     chained = "The chain of causes begins at frame {because}: arrows {hops}, time {chain_time:time}."
     first = "No cause is recorded: software, or whoever set the machine going, decided this."
     bind.append(["say", "because", {"fact": "lane_tale", "cases": {"0": first, "1": chained}, "else": ""}])
@@ -312,7 +312,7 @@ def _bars(steps: Sequence[Step], axis: Axis) -> list[Element]:
         else:
             merged.append([lane, begin, end])
     return [
-        box("", begin, TOP + LANE * lane + LANE - 6, max(end - begin, 2), 5, "hatched") for lane, begin, end in merged
+        box("", begin, TOP + LANE * lane + LANE - 5, max(end - begin, 2), 4, "hatched") for lane, begin, end in merged
     ]
 
 
@@ -321,12 +321,14 @@ def _edges(edges: Sequence[tuple[int, int]], marks: Sequence[Mark]) -> tuple[lis
     layer, bind = [], list[Element]()
     for at, (first, last) in enumerate(edges):
         one, other = marks[first], marks[last]
-        layer.append(group(f"edge{at}", _arrow(f"edge{at}n", one.x, one.y, other.x, other.y), "signal"))
+        layer.append(
+            group(f"edge{at}", _arrow(f"edge{at}n", one.x, one.y, other.x, other.y, (6, -6)[other.row]), "signal")
+        )
         bind += [["show", f"edge{at}", f"hop{at}"], ["text", f"edge{at}n", f"hop{at}", "dec"]]
     return layer, bind
 
 
-def _arrow(key: str, x: float, y: float, to_x: float, to_y: float) -> list[Element]:
+def _arrow(key: str, x: float, y: float, to_x: float, to_y: float, aside: int) -> list[Element]:
     """An elbow: down or up first, then along; the number stands beside its first half."""
     down, along = (to_y > y) - (to_y < y), (to_x > x) - (to_x < x)
     if abs(to_x - x) < 14:
@@ -337,12 +339,11 @@ def _arrow(key: str, x: float, y: float, to_x: float, to_y: float) -> list[Eleme
             ["path", "", "solid", {"d": head}, ""],
             words(key, to_x + 8, (3 * y + to_y) / 4 + 4, "", "small title signal"),
         ]
-    tip = to_x - 12 * along
-    head = f"M{tip:g} {to_y:g}l{-8 * along} -5v10Z"
-    number = (x + 6, (3 * y + to_y) / 4 + 4) if down else ((x + tip) / 2, y - 6)
+    tip, level = to_x - 9 * along, to_y + aside
+    number = (x + 6, (3 * y + to_y) / 4 + 4) if down else ((x + tip) / 2 - 4, y - 10)
     return [
-        wire("", f"M{x:g} {y:g}V{to_y:g}H{tip - 4 * along:g}", "edge"),
-        ["path", "", "solid", {"d": head}, ""],
+        wire("", f"M{x:g} {y:g}V{level:g}H{tip - 4 * along:g}", "edge"),
+        ["path", "", "solid", {"d": f"M{tip:g} {level:g}l{-8 * along} -5v10Z"}, ""],
         words(key, *number, "", "small title signal"),
     ]
 
@@ -362,7 +363,7 @@ def _marks(marks: Sequence[Mark], many: bool) -> tuple[list[Element], list[Eleme
             drawn = token(key, mark.letter, mark.x, mark.y)
             drawn[4][0][1:3] = [f"{key}s", "hollow"]
             drawn[4][1][1:3] = [f"{key}l", "small middle"]
-            drawn[4].append(words(f"{key}n", 11, 8, "", "small"))
+            drawn[4].append(words(f"{key}n", 11, (3, 9)[mark.row], "", "small"))
             layer.append(drawn)
             bind.append(["class", f"{key}l", key, {"2": "letter", "3": "letter"}])
         bind += [["show", key, key], ["class", f"{key}s", key, {"2": "solid", "3": "solid"}], ["lit", key, key, [3]]]

@@ -9,10 +9,10 @@ from hvlab.story.picture import Element, Picture, box, group, words
 from hvlab.story.steps import Step
 from hvlab.trace.journal import Trace
 
-WIDTH: Final = 844
+WIDTH: Final = 836
 LEFT, TOP = 6, 62
 FEW, MANY = (12, 69, 46), (24, 34, 28)  # cells a row, their width and height; with their use, or the letter only
-MOST: Final = 288
+MOST: Final = 264
 USES: Final = {0: "", 1: "zeroed", 2: "pool", 3: "table", 4: "mapped"}
 OWNER_ENUMS: Final = {
     "owner": {0: "H", 1: "R", **{k: str(k) for k in range(2, 256)}},
@@ -29,7 +29,7 @@ def owners(trace: Trace, steps: Sequence[Step], name: str = "") -> Drawn:
         What the child is called.
     """
     pages = sorted({trace.fact(row, "spa") >> 12 for row in trace.of("page_given")})[:MOST]
-    wide = FEW if len(pages) <= 8 * FEW[0] else MANY
+    wide = FEW if len(pages) <= 7 * FEW[0] else MANY
     first = {trace.fact(row, "spa") >> 12: trace.fact(row, "old") for row in reversed(list(trace.of("page_given")))}
     layer, bind = _legend(name)
     for at, page in enumerate(pages):
@@ -97,12 +97,14 @@ def _cell(at: int, page: int, wide: tuple[int, int, int]) -> tuple[list[Element]
     key, middle = f"page{at}", x + width / 2
     content = [
         box(f"{key}c", x + 1, y + 1, width - 3, height - 3, "cell"),
-        box(f"{key}chip", x + 6, y + 5, width - 13, height - 11, "chip"),
+        box(f"{key}chip", x + 6, y + 5, width - 13, height - 11, "cell"),
     ]
     bind: list[Element] = [
         ["class", f"{key}c", f"own{at}", {"0": "hatched", "1": "plain", "*": "data"}],
         ["class", f"{key}c", f"own{at}", {"0": "", "1": "", "*": "tinted"}],
-        ["lit", key, "page", [page << 12]],
+        ["show", f"{key}chip", f"own{at}", [0]],
+        ["lit", f"{key}c", "page", [page << 12]],
+        ["lit", f"{key}o", "page", [page << 12]],
         ["changed", key, f"own{at}"],
     ]
     if wide == FEW:

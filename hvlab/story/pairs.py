@@ -23,8 +23,8 @@ from hvlab.story.walk import LEFT_OUT, trace_of
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
 
-WIDTH: Final = 844
-LEFT, RIGHT, TOP, BOTTOM = 112, 560, 50, 440
+WIDTH: Final = 836
+LEFT, RIGHT, TOP, BOTTOM = 112, 560, 50, 380
 TALLEST: Final = 44  # px of a lane
 MOST_MATCHED: Final = 4_000  # steps; longer runs are not brought together again after they part
 LEDGER: Final[dict[str, frozenset[str]]] = {
@@ -308,7 +308,8 @@ def _lane_boxes(
         layer.append(box("", LEFT, y, RIGHT - LEFT, height, "plain"))
         layer.append(words("", 6, y + height / 2 + 5, lane, "label"))
     bottom = top + height * len(lanes)
-    layer += [wire("", f"M{axis.x(axis.begin + tick):g} {top}V{bottom}", "tick") for tick in axis.ticks()]
+    xs = [axis.x(axis.begin + tick) for tick in axis.ticks()]
+    layer += [["line", "", "tick", {"x1": x, "y1": top, "x2": x, "y2": bottom}, ""] for x in xs]
     layer.append(wire(f"line{at}", f"M0 {top - 3}V{bottom + 3}", "call lit"))
     return layer, [["attr", f"line{at}", "move-x", f"x{at}", 1, 0], ["show", f"line{at}", f"now{at}"]]
 
@@ -339,7 +340,7 @@ def _marks(
         key = f"m{at}_{number}"
         drawn = token(key, mark.letter, mark.x, top + height * mark.lane + height / 2)
         if alone.issuperset(mark.steps):
-            drawn[4][0][2], drawn[4][1][2] = "dashed", "small middle"
+            drawn[4][0][2], drawn[4][1][2] = "hollow dashed", "small middle"
         if len(mark.steps) > 1:
             drawn[4].append(words("", 11, 8, str(len(mark.steps)), "small"))
         layer.append(drawn)
@@ -349,7 +350,7 @@ def _marks(
 
 def _ledger(sides: Sequence[Side]) -> tuple[list[Element], list[Element]]:
     """What each run did so far, and the difference."""
-    columns = (700, 770, 840)
+    columns = (694, 764, 832)
     layer: list[Element] = [words("", 570, TOP - 26, "so far", "small soft")]
     bind: list[Element] = []
     for name, x in zip((*(side.name for side in sides), "differ"), columns, strict=True):
@@ -357,7 +358,10 @@ def _ledger(sides: Sequence[Side]) -> tuple[list[Element], list[Element]]:
     for row, name in enumerate([*LEDGER, "time"]):
         y = TOP + 22 + 30 * row
         kind = "time" if name == "time" else "dec"
-        layer += [words("", 570, y, name, "label"), wire("", f"M570 {y + 9}H840", "tick")]
+        layer += [
+            words("", 570, y, name, "label"),
+            ["line", "", "tick", {"x1": 570, "y1": y + 9, "x2": 832, "y2": y + 9}, ""],
+        ]
         for column, (fact, x) in enumerate(zip((f"l0_{row}", f"l1_{row}", f"d_{row}"), columns, strict=True)):
             layer.append(words(f"ledger{row}{column}", x, y, "", "label code end"))
             bind.append(["text", f"ledger{row}{column}", fact, kind])
@@ -365,5 +369,5 @@ def _ledger(sides: Sequence[Side]) -> tuple[list[Element], list[Element]]:
     y = TOP + 22 + 30 * (len(LEDGER) + 1)
     layer += [token("", "A", 582, y - 4), words("", 598, y, "in both runs", "small soft")]
     only = token("", "A", 582, y + 22)
-    only[4][0][2], only[4][1][2] = "dashed", "small middle"
+    only[4][0][2], only[4][1][2] = "hollow dashed", "small middle"
     return [*layer, only, words("", 598, y + 26, "in one run only", "small soft")], bind

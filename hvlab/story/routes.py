@@ -29,7 +29,7 @@ def titles() -> list[tuple[str, int, int, int]]:
     found = [(title, left + 8, 14, 8 * len(title)) for title, left, _ in COLUMNS.values()]
     for _, left, _ in COLUMNS.values():
         found += [("user mode", left + 8, USER[0] + 13, 62), ("kernel mode", left + 8, KERNEL[0] + 14, 74)]
-    return [*found, ("hypervisor", 758, HYPERVISOR[0] + 15, 76), ("hardware", 766, HARDWARE[0] + 15, 68)]
+    return [*found, ("hypervisor", 752, HYPERVISOR[0] + 15, 76), ("hardware", 760, HARDWARE[0] + 15, 68)]
 
 
 def obstacles(without: Sequence[str] = ()) -> list[Rectangle]:

@@ -12,7 +12,7 @@
   const behind = (node, box) => {
     const x = box.left + box.width / 2, y = box.top + box.height / 2;
     for (const shape of [...node.ownerSVGElement.querySelectorAll('rect, circle, path')].reverse()) {
-      if (shape.closest('defs') || !shape.checkVisibility()) continue;
+      if (shape.closest('defs, .off') || !shape.checkVisibility()) continue;
       const s = shape.getBoundingClientRect(), fill = getComputedStyle(shape).fill;
       if (x >= s.left && x <= s.right && y >= s.top && y <= s.bottom && fill !== 'none' && !fill.startsWith('url')) return rgba(fill);
     }
@@ -21,13 +21,13 @@
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   for (let text = walker.nextNode(); text; text = walker.nextNode()) {
     const node = text.parentElement, svg = node.ownerSVGElement;
-    if (!text.textContent.trim() || !node.checkVisibility() || node.closest('.sr, option, title, desc')) continue;
+    if (!text.textContent.trim() || !node.checkVisibility() || node.closest('.sr, .off, option, title, desc')) continue;
     const style = getComputedStyle(node), ink = rgba(svg ? style.fill : style.color);
     const value = ratio(ink, svg ? behind(node, node.getBoundingClientRect()) : ground(node));
     if (value < 4.5) found.push(`${value.toFixed(2)} "${text.textContent.trim().slice(0, 30)}"`);
   }
   for (const node of root.querySelectorAll('.picture rect, .picture path')) {
-    if (node.closest('defs') || !node.checkVisibility()) continue;
+    if (node.closest('defs, .off') || !node.checkVisibility()) continue;
     const value = ratio(rgba(getComputedStyle(node).stroke), ground(node.ownerSVGElement.parentElement));
     if (value < 3) found.push(`line ${value.toFixed(2)} ${node.getAttribute('class')}`);
   }

@@ -3,7 +3,21 @@
 import numpy as np
 import pytest
 
-from hvlab.story.lanes import BIN, HEIGHT, LANES, LEFT, MOST_HOPS, RIGHT, TOP, WIDTH, axis_of, chain, lanes, placed
+from hvlab.story.lanes import (
+    BIN,
+    HEIGHT,
+    LANE,
+    LANES,
+    LEFT,
+    MOST_HOPS,
+    RIGHT,
+    TOP,
+    WIDTH,
+    axis_of,
+    chain,
+    lanes,
+    placed,
+)
 from hvlab.story.picture import alt_at, changes_at, elements
 from hvlab.story.steps import steps
 from hvlab.story.system import SystemLens, create_child, one_intercept, one_load
@@ -131,6 +145,6 @@ def test_the_picture_fits_and_says_where_it_stands():
     picture = story.scene["pictures"][1]
 
     assert (picture["width"], picture["height"]) == (WIDTH, HEIGHT)
-    assert TOP + 44 * len(LANES) < HEIGHT
+    assert TOP + LANE * len(LANES) + 60 < HEIGHT
     said = alt_at(picture, story.state_at(3), story.kinds_of_facts, story.enums)
     assert said == "At 15.9 µs, in the lane hypervisor; the chain of causes begins at frame 0: arrows 3, time 900 ns."
