@@ -134,9 +134,10 @@ def test_another_process_and_the_plain_interpreter_give_the_same_hash():
 
 @pytest.mark.parametrize("name", KNOBS)
 def test_every_scenario_runs_from_its_token_with_every_change(name):
-    assert scenario(token(name)).digest == scenario(token(name)).digest != scenario(token(name, seed=9)).digest
+    plain = scenario(token(name)).digest
+    assert plain == scenario(token(name)).digest != scenario(token(name, seed=9)).digest
     for knob in KNOBS[name]:
-        for value in knob.values:
+        for value in set(knob.values) - {knob.start}:
             run = scenario(token(name, **{knob.name: value}))
             assert len(run.story) > 1 and run.token == token(name, **{knob.name: value})
 
