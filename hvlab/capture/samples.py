@@ -15,9 +15,15 @@ def samples() -> dict[str, Path]:
     return {path.name.removesuffix(".npz").removesuffix(".json.gz"): path for path in sorted(found)}
 
 
+def texts() -> dict[str, Path]:
+    """The shipped texts, as a guest or a kernel's tracer printed them: name to path."""
+    folder = Path(str(files("hvlab") / "data"))
+    return {path.name.removesuffix(".txt"): path for path in sorted(folder.glob("*.txt"))}
+
+
 def sample(name: str) -> Path:
-    """The path of one shipped input, such as `pt_4lvl_pti`, `npt_4lvl`, `sort` or `x86_pkeys`."""
-    known = samples()
+    """The path of one shipped input, such as `pt_4lvl_pti`, `npt_4lvl`, `sort` or `dmesg_wsl2_host22000`."""
+    known = samples() | texts()
     if name not in known:
         raise BadRequest(f"there is no sample named {name}", attempt=", ".join(known))
     return known[name]

@@ -1,0 +1,306 @@
+"""The lens of a hypercall: registers of the caller, the page between, and what the hypervisor does with the list.
+
+It tells what one virtual processor asks of the hypervisor: register accesses, calls, and what comes back. How the
+processor found the addresses meanwhile is another story (`hvlab.story.walk`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hvlab.errors import BadRequest
+from hvlab.story.frame import Fact, Frame, Kind
+from hvlab.story.gate import Gate
+from hvlab.story.lens import GRAINS, PLACES, kinds, ruler
+from hvlab.story.picture import Element, Picture, box, words
+from hvlab.story.storyboard import Storyboard
+from hvlab.story.walk import trace_of
+from hvlab.trace.events import GUEST
+from hvlab.trace.journal import Trace
+from hvlab.trace.words import ENUMS as WORDS
+from hvlab.wire.tlfs import HypercallControl, HypercallMsr, HypercallResult, Msr, Status
+
+PHASES: Final = ("set up", "enter", "check", "act", "return")
+SET_UP: Final = ("msr_written", "msr_read", "cpuid_answered", "overlay_placed", "overlay_removed", "memory_written")
+ACTS: Final = (
+    *("partition_created", "partition_initialized", "partition_finalized", "partition_deleted", "property_set"),
+    *("memory_deposited", "memory_withdrawn", "page_given", "page_scrubbed", "page_mapped", "page_unmapped"),
+    *("second_level_entry_written", "vp_created", "vp_deleted", "register_set", "vp_resumed", "tlb_flushed"),
+    *("output_written", "rep_done"),
+)
+PHASE_OF: Final = {
+    **dict.fromkeys(SET_UP, "set up"),
+    **dict.fromkeys(ACTS, "act"),
+    "hypercall_entered": "enter",
+    "call_denied": "check",
+    **dict.fromkeys(("vp_exited", "intercept_posted", "exception_raised"), "check"),
+    **dict.fromkeys(("hypercall_continued", "hypercall_returned"), "return"),
+}
+LETTERS: Final = dict.fromkeys(PHASE_OF, "H") | {"call_denied": "!", "exception_raised": "!", "intercept_posted": "M"}
+LEADS: Final = ("rep_done", "partition_created", "partition_initialized", "property_set", "vp_created", "page_mapped")
+NOT_YET: Final = 0xFFFF
+AT, BEHIND, ELSEWHERE = 0, 1, 2
+UNSEEN, COVERS, ABSENT = 0, 1, 2
+NO_MESSAGE: Final = 0
+ENUMS: Final[dict[str, dict[int, str]]] = {
+    "rip": {AT: "at the call", BEHIND: "behind the call", ELSEWHERE: "in the kernel"},
+    "call_now": {0: "none yet", **WORDS["call"]},
+    "page_state": {UNSEEN: "not seen yet", COVERS: "covers the guest's page", ABSENT: "is not there"},
+    "reply": {NOT_YET: "no answer yet", **{status.value: status.name for status in Status}},
+    "trap": {0: "none", **WORDS["exception"]},
+    "post": {**WORDS["message"], NO_MESSAGE: "nothing"},
+}
+FACTS: Final = (
+    Fact("code", "Call", "enum:call_now", True),
+    Fact("rip", "RIP", "enum:rip", True, ELSEWHERE),
+    Fact("rcx", "RCX", "word:HypercallControl", True),
+    Fact("rdx", "RDX", "hex"),
+    Fact("r8", "R8", "hex"),
+    Fact("rax", "RAX", "word:HypercallResult", True),
+    Fact("status", "Answer", "enum:reply", True, NOT_YET),
+    Fact("count", "Elements in the list", "dec", True),
+    Fact("done", "Elements done", "dec", True),
+    Fact("entries", "Times that the call was entered", "dec", True),
+    Fact("answers"),
+    Fact("granted"),
+    Fact("trap", "Exception", "enum:trap", True),
+    Fact("post", "Message to the parent", "enum:post", True),
+    Fact("msr", "HYPERCALL register", "word:HypercallMsr", True),
+    Fact("page", "The hypercall page", "enum:page_state", True),
+    Fact("share"),
+    Fact("seen"),
+    Fact("vector"),
+    Fact("placed"),
+    Fact("by_mask"),
+    Fact("slices"),
+    Fact("asked"),
+    Fact("register"),
+)
+BEFORE: Final = Kind("before", "VP {actor} is about to begin.", rule="TLFS, hypercall interface", letter="H")
+LIST_WIDTH: Final = 288
+ABOUT: Final = "Left: the caller's registers. Right: what the hypervisor does. Below: the bits of RCX and RAX."
+
+
+@dataclass(frozen=True)
+class CallLens:
+    """Tell hypercalls: one frame for each call (`request`), for each sub-goal of it (`event`) or each row (`bit`)."""
+
+    grain: str = "event"
+
+    def story(self, what: Any, title: str = "", gates: Sequence[Gate] = ()) -> Storyboard:
+        """Return the story of the calls and register accesses in a trace.
+
+        Raises
+        ------
+        BadRequest
+            If the trace holds none, or the grain is not one of `GRAINS`.
+        """
+        trace = trace_of(what)
+        if self.grain not in GRAINS:
+            raise BadRequest(f"the grain {self.grain!r}", "", ", ".join(GRAINS))
+        frames = list(self.frames(trace))
+        if not frames:
+            raise BadRequest("the story of a call", "a trace without one", "the trace of vp.hypercall(...)")
+        return Storyboard.from_frames(
+            title or "A guest calls the hypervisor",
+            frames,
+            kinds=[*kinds(tuple(PHASE_OF), LETTERS, {}), BEFORE],
+            facts=FACTS,
+            pictures=[picture()],
+            gates=gates,
+            places=PLACES,
+            phases=PHASES,
+            words={word.__name__: ruler(word) for word in (HypercallControl, HypercallResult, HypercallMsr)},
+            enums=ENUMS,
+            about=ABOUT,
+        )
+
+    def frames(self, trace: Trace) -> Iterator[Frame]:
+        """Yield the frames, each with the facts after it; first the moment before."""
+        teller, frame_of = Teller(), dict[int, int]()
+        for number, group in enumerate(self.groups(trace), 1):
+            if number == 1:
+                _, begun, actor = (int(word) for word in trace.rows[group[0], :3])
+                yield Frame(kind="before", phase="set up", src="guest", actor=actor, time=begun)
+            for row in group:
+                teller.tell(trace.event(row).name, trace.facts(row))
+                frame_of[row] = number
+            lead = self.lead(trace, group)
+            declared = trace.event(lead)
+            because = frame_of.get(int(trace.rows[group[0], 3]), number)
+            yield Frame(
+                kind=declared.name,
+                words=trace.facts(lead),
+                facts=dict(teller.facts),
+                phase=PHASE_OF[declared.name],
+                src=declared.box,
+                dst="hypervisor" if declared.box == GUEST else "",
+                actor=int(trace.rows[lead, 2]),
+                cause=because if because < number else None,
+                time=int(trace.rows[group[-1], 1]),
+            )
+
+    def groups(self, trace: Trace) -> Iterator[tuple[int, ...]]:
+        """Yield the rows of each frame."""
+        frame: list[int] = []
+        before = ""
+        for row, name in enumerate(trace.kinds()):
+            if name not in PHASE_OF:
+                continue
+            if frame and not self._joins(name, before):
+                yield tuple(frame)
+                frame = []
+            frame.append(row)
+            before = name
+        if frame:
+            yield tuple(frame)
+
+    def _joins(self, name: str, before: str) -> bool:
+        if self.grain == "bit":
+            return False
+        if name == before == "memory_written":
+            return True
+        if self.grain == "request":
+            return name not in (*SET_UP, "hypercall_entered") and before not in SET_UP or (
+                name == "hypercall_entered" and before == "hypercall_continued"
+            )
+        return name in ACTS and before in ACTS
+
+    def lead(self, trace: Trace, group: Sequence[int]) -> int:
+        """Return the row that gives a frame its sentence."""
+        if self.grain == "request":
+            return group[-1]
+        names = {trace.event(row).name: row for row in group}
+        return next((names[name] for name in LEADS if name in names), group[0])
+
+
+class Teller:
+    """Follows the caller's registers through the rows of a trace."""
+
+    def __init__(self) -> None:
+        self.facts = {fact.name: fact.start for fact in FACTS}
+
+    def tell(self, name: str, words: Mapping[str, int]) -> None:
+        """Take one row."""
+        method = getattr(self, f"_{name}", None)
+        if method is not None:
+            method(words)
+        facts = self.facts
+        facts["share"] = facts["done"] * LIST_WIDTH // facts["count"] if facts["count"] else 0
+
+    def _hypercall_entered(self, words: Mapping[str, int]) -> None:
+        control = HypercallControl.decode(words["control"] & (1 << 64) - 1)
+        again = self.facts["rip"] == AT and self.facts["slices"] > 0 and self.facts["rcx"] == words["control"]
+        fresh = {} if again else {"entries": 0, "slices": 0}
+        self.facts |= fresh
+        self.facts["asked"] += not again
+        self.facts |= {
+            "code": words["code"], "rip": AT, "rcx": words["control"], "rdx": words["input"], "r8": words["output"],
+            "rax": 0, "status": NOT_YET, "count": control.rep_count, "done": control.rep_start, "page": COVERS,
+            "seen": 1, "register": 0, "entries": self.facts["entries"] + 1,
+        }  # fmt: skip
+
+    def _rep_done(self, words: Mapping[str, int]) -> None:
+        self.facts["done"] = words["rep"] + 1
+
+    def _hypercall_continued(self, words: Mapping[str, int]) -> None:
+        self.facts |= {"rcx": words["control"], "done": words["rep"], "slices": self.facts["slices"] + 1}
+
+    def _hypercall_returned(self, words: Mapping[str, int]) -> None:
+        self.facts |= {"rax": words["result"], "status": words["status"], "rip": BEHIND}
+        self.facts["answers"] += 1
+        self.facts["granted"] += words["status"] == Status.SUCCESS
+        self.facts["by_mask"] += words["status"] == Status.SUCCESS
+
+    def _call_denied(self, words: Mapping[str, int]) -> None:
+        self.facts["by_mask"] += words["wanted"] == 0
+
+    def _exception_raised(self, words: Mapping[str, int]) -> None:
+        self.facts |= {"trap": words["vector"], "vector": words["vector"], "rip": AT}
+
+    def _intercept_posted(self, words: Mapping[str, int]) -> None:
+        self.facts |= {"post": words["kind"], "rip": AT}
+
+    def _msr_written(self, words: Mapping[str, int]) -> None:
+        if words["msr"] == Msr.HYPERCALL:
+            enabled = words["held"] & HypercallMsr.mask("enable")
+            page = COVERS if enabled else ABSENT
+            self.facts |= {"msr": words["held"], "page": page, "placed": enabled, "register": 1}
+
+
+def picture() -> Picture:
+    """Return the drawing: the caller's registers, the page, the hypervisor with the list, the parent."""
+    layer: list[Element] = [
+        box("caller", 8, 8, 274, 214),
+        words("", 20, 30, "Caller", "label title"),
+        box("pagebox", 318, 8, 190, 74),
+        words("", 330, 30, "Hypercall page", "label title"),
+        words("pagestate", 330, 54, "", "small"),
+        words("", 330, 72, "of the hypervisor, read-only", "small soft"),
+        box("handler", 544, 8, 292, 140),
+        words("", 556, 30, "Hypervisor", "label title"),
+        words("callname", 556, 54, "", "small code"),
+        words("answer", 556, 76, "", "small"),
+        words("progress", 556, 98, "", "small"),
+        box("listbox", 546, 108, LIST_WIDTH, 12, "cell"),
+        box("listdone", 546, 108, 0, 12, "cell hatched"),
+        words("entered", 556, 138, "", "small soft"),
+        box("parentbox", 544, 164, 292, 58),
+        words("", 556, 186, "Parent", "label title"),
+        words("message", 556, 208, "", "small"),
+        box("trapbox", 318, 164, 190, 58),
+        words("", 330, 186, "Exception", "label title"),
+        words("trap", 330, 208, "", "small code"),
+        ["path", "out", "wire", {"d": "M282 45H318"}, ""],
+        ["path", "in", "wire", {"d": "M508 45H544"}, ""],
+    ]
+    bind: list[Element] = [
+        ["text", "pagestate", "page", "enum:page_state"],
+        ["lit", "pagebox", "page", [COVERS]],
+        ["lit", "handler", "seen"],
+        ["show", "callname", "seen"],
+        ["show", "answer", "seen"],
+        ["text", "callname", "code", "enum:call_now"],
+        ["say", "answer", "Answer: {status:enum:reply}"],
+        ["changed", "answer", "status"],
+        ["say", "progress", "{done} of {count} elements done"],
+        ["show", "progress", "count"],
+        ["show", "listbox", "count"],
+        ["show", "listdone", "count"],
+        ["attr", "listdone", "width", "share", 1, 0],
+        ["say", "entered", "entered {entries} times for this call"],
+        ["show", "entered", "entries"],
+        ["say", "message", "gets {post:enum:post}"],
+        ["lit", "parentbox", "post"],
+        ["text", "trap", "trap", "enum:trap"],
+        ["lit", "trapbox", "trap"],
+        ["ruler", "rcx-bits", "rcx", {"fact": "seen", "cases": {"1": "HypercallControl"}, "else": ""}],
+        ["ruler", "rax-bits", "rax", {"fact": "rip", "cases": {str(BEHIND): "HypercallResult"}, "else": ""}],
+        ["ruler", "msr-bits", "msr", {"fact": "register", "cases": {"1": "HypercallMsr"}, "else": ""}],
+    ]
+    for at, (label, fact, kind) in enumerate(
+        (("RIP", "rip", "enum:rip"), ("RCX", "rcx", "hex"), ("RDX", "rdx", "hex"), ("R8", "r8", "hex"),
+         ("RAX", "rax", "hex"))
+    ):  # fmt: skip
+        layer += [
+            words("", 20, 64 + 34 * at, label, "small soft"),
+            words(f"v-{fact}", 66, 64 + 34 * at, "", "label code"),
+        ]
+        bind += [["text", f"v-{fact}", fact, kind], ["changed", f"v-{fact}", fact]]
+    alt = (
+        "The caller's RIP is {rip:enum:rip}, RCX {rcx:hex}, RDX {rdx:hex}, R8 {r8:hex}, RAX {rax:hex}. "
+        "The hypercall page {page:enum:page_state}. The hypervisor: {status:enum:reply}, {done} of {count} elements "
+        "done, entered {entries} times. Exception: {trap:enum:trap}. The parent gets {post:enum:post}."
+    )
+    return Picture("Call", "A call and its registers", 844, 230, layer, bind, alt)
+
+
+def call_story(what: Any, grain: str = "event", title: str = "") -> Storyboard:
+    """Tell the hypercalls and register accesses of a trace, or of whatever carries one, such as a `Vp`.
+
+    Parameters
+    ----------
+    grain
+        `request`: each call is one frame; `event`: its sub-goals; `bit`: each recorded row.
+    """
+    return CallLens(grain).story(what, title)
