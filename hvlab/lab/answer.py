@@ -58,7 +58,7 @@ class Number:
 
     def wants(self) -> str:
         if self.kind in ("gva", "gpa", "spa"):
-            return _("a {kind} such as 0x1dc4_f000").format(kind=self.kind.upper())
+            return _("an address ({kind}) such as 0x1dc4_f000").format(kind=self.kind.upper())
         return _("a whole number such as 24 or 0x18")
 
     def read(self, given: Any) -> int:
@@ -303,6 +303,20 @@ def shown(given: Any, longest: int = 40) -> str:
     if isinstance(given, np.generic):
         return plain(given.item(), longest)
     return plain(f"a {type(given).__name__}", longest)
+
+
+def swapped(shape: Shape, answer: Plain, truth: Plain) -> tuple[str, str] | None:
+    """Return the first field of an address that holds the right address of another kind, and that kind; else None."""
+    if not isinstance(shape, Record):
+        return None
+    kinds = [(name, one.kind) for name, one in shape.fields if isinstance(one, Number)]
+    place = {name: at for at, name in enumerate(shape.names)}
+    for name, kind in kinds:
+        for other, its in kinds:
+            addresses = {kind, its} <= {"gva", "gpa", "spa"} and kind != its
+            if addresses and answer[place[name]] == truth[place[other]] != truth[place[name]]:
+                return name, its.upper()
+    return None
 
 
 def differences(shape: Shape, answer: Plain, truth: Plain) -> list[str]:

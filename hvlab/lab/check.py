@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from hvlab.errors import HvlabError, plain
 from hvlab.lab import progress
-from hvlab.lab.answer import Plain, Sentence, Unread, differences, shown
+from hvlab.lab.answer import Plain, Sentence, Unread, differences, shown, swapped
 from hvlab.lab.construct import Built, build
 from hvlab.lab.deal import Dealt, hand
 from hvlab.lab.exercise import Construct, Exercise, Wrong
 from hvlab.lab.rules import rule
+from hvlab.lab.tables import wrapped
 from hvlab.language import _
 from hvlab.story.gate import mode
 from hvlab.story.storyboard import Storyboard
@@ -129,6 +130,8 @@ def judge(held: Dealt, item: Exercise, given: Plain) -> Verdict:
         return Verdict(held.id, "right", (_("{id}: right.").format(id=held.id), tested(_(item.tested))))
     found = [model for model in item.wrong if item.agrees(model, world, given, truth)]
     place = next(iter(differences(item.shape, given, truth)), "")
+    if not found and (kinds := swapped(item.shape, given, truth)):
+        place = _("{field}, which is the {kind} that you found").format(field=kinds[0], kind=kinds[1])
     frame = parting(item, found, world)
     lines = (*diagnosis(held.id, found, place), *_parts(held.id, frame), tested(_(item.tested)))
     return Verdict(held.id, "wrong", lines, tuple(model.name for model in found), frame)
@@ -236,7 +239,7 @@ class Task:
     def __repr__(self) -> str:
         item = self._held.item
         text = item.ask() if isinstance(item, Construct) else item.ask(self._held.world)
-        return f"{self.id}: {text}"
+        return wrapped(f"{self.id}: {text}")
 
 
 def task(id: str) -> Task:

@@ -8,6 +8,7 @@ from hvlab.lab import progress
 from hvlab.lab.check import ATTEMPTS
 from hvlab.lab.deal import Dealt, hand, next_deal
 from hvlab.lab.exercise import Construct, Exercise
+from hvlab.lab.tables import wrapped
 from hvlab.language import _
 from hvlab.story.gate import mode
 from hvlab.story.storyboard import Storyboard
@@ -34,7 +35,7 @@ class Hint:
     story: Storyboard | None = None
 
     def __repr__(self) -> str:
-        return self.text
+        return wrapped(self.text)
 
 
 def hint(id: str, stage: int | None = None) -> Hint:

@@ -85,6 +85,15 @@ def nearest(what: str, asked: object, known: Iterable[str]) -> BadRequest:
     return BadRequest(f"the {what} {plain(asked, 40)!r}", "", ", ".join(names[name] for name in near))
 
 
+def wrapped(text: str) -> str:
+    """Return a text whose lines have at most 100 characters; lines that are indented are tables and stay whole."""
+    lines = text.split("\n")
+    return "\n".join(
+        line if line.startswith(" ") else fill(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+        for line in lines
+    )
+
+
 def paragraph(text: str, label: str = "") -> str:
     """Return a text in lines of at most 100 characters; lines after the first are indented below the label."""
     return fill(

@@ -58,7 +58,7 @@ def test_kinds_of_integers_become_plain_ones():
 def test_an_address_out_of_range_is_named_with_its_range():
     with pytest.raises(Unread, match="wanted a number from 0x0 to 0xfff"):
         Number("spa", high=4095).read(1 << 52)
-    with pytest.raises(Unread, match="wanted a SPA such as"):
+    with pytest.raises(Unread, match=r"wanted an address \(SPA\) such as"):
         Number("spa").read("here")
 
 
@@ -188,6 +188,16 @@ def test_an_answer_that_no_idea_gives_hears_of_the_first_place_and_not_of_what_i
     said = capsys.readouterr().out
     assert verdict.verdict == "wrong" and not verdict.models
     assert "The first difference: gpa." in said and f"{gpa:x}" not in said.replace("_", "") and str(gpa) not in said
+
+
+def test_an_address_of_another_kind_is_an_answer_and_its_kind_is_named(capsys):
+    gpa, spa, reads = truth()
+
+    verdict = check(E1, {"gpa": spa, "spa": spa, "reads": reads})
+
+    said = capsys.readouterr().out
+    assert verdict.verdict == "wrong" and "The first difference: gpa, which is the SPA that you found." in said
+    assert check(E1, (spa, gpa, 0)).verdict == "wrong"
 
 
 def test_what_cannot_be_read_is_no_attempt(capsys):
