@@ -108,7 +108,7 @@ def detail(shape: Shape, x: float) -> tuple[list[Element], list[Element]]:
     layer = [words(id, x, top + y, "", classes) for id, y, classes, _ in lines]
     bind: list[Element] = [["say", id, text] for id, _, _, text in lines]
     guest, nested = _flags("g", GUEST_FLAGS, x, top + 68), _flags("n", EPT_FLAGS, x, top + 68)
-    rights = _rights(x, top + 152)
+    rights = _rights(shape, x, top + 152)
     layer += [group("guest-flags", guest[0]), group("nested-flags", nested[0]), group("rights", rights[0])]
     bind += [
         *guest[1],
@@ -123,7 +123,7 @@ def detail(shape: Shape, x: float) -> tuple[list[Element], list[Element]]:
     return [group("detail", layer)], bind
 
 
-def _rights(x: float, y: float) -> tuple[list[Element], list[Element]]:
+def _rights(shape: Shape, x: float, y: float) -> tuple[list[Element], list[Element]]:
     """Who may read, write and execute by the entries read so far; and what was written into the entry."""
     layer = [words("", x, y + 8, "Granted by the entries so far", "small soft")]
     bind: list[Element] = []
@@ -131,7 +131,7 @@ def _rights(x: float, y: float) -> tuple[list[Element], list[Element]]:
         ("guest tables", (("write", "guest_w"), ("user", "guest_u"), ("fetch", "guest_x"))),
         ("second level", (("read", "nested_r"), ("write", "nested_w"), ("fetch", "nested_x"))),
     )
-    for line, (name, rights) in enumerate(rows):
+    for line, (name, rights) in enumerate(rows if shape.second else rows[:1]):
         top = y + 16 + 30 * line
         layer.append(words("", x, top + 17, name, "small"))
         for place, (right, fact) in enumerate(rights):

@@ -87,6 +87,12 @@ class Shape:
             raise BadRequest(f"a walk of {guest} by {second} levels", "", f"at most {MOST_LEVELS} levels in each stage")
         return cls(guest, second, name)
 
+    def title(self) -> str:
+        """Return what a story of such a walk is called."""
+        if not self.second:
+            return f"One access, {self.guest} levels of tables"
+        return f"One access, {self.guest} guest levels by {self.second} second levels"
+
     def cells(self) -> Iterator[tuple[int, int]]:
         """Yield (row, column) of each cell in the order of a full walk; column 0 is the guest's own entry."""
         for row in range(self.guest, -1, -1):
@@ -277,19 +283,20 @@ class Walk:
 
 def declared_facts(shape: Shape) -> list[Fact]:
     """Return every fact of the square; those with `panel` stand in the state table."""
+    below = bool(shape.second)
     shown = [
         Fact("gva", "GVA", "gva", True),
         Fact("access", "Access", "enum:access", True),
         Fact("second", "Second level", "enum:second_level", True),
         Fact("row", "Read for", "enum:row", True, NOWHERE),
-        Fact("column", "Entry of", "enum:column", True, NOWHERE),
+        Fact("column", "Entry of", "enum:column", below, NOWHERE),
         Fact("reads", "Reads so far", "dec", True),
-        Fact("gpa", "GPA looked up", "gpa", True),
+        Fact("gpa", "GPA looked up", "gpa", below),
         Fact("index", "Index", "dec", True),
         Fact("spa", "Entry at SPA", "spa", True),
         Fact("entry", "Entry", "hex", True),
         Fact("guest_rights", "Guest entries so far grant", "enum:guest_rights", True),
-        Fact("nested_rights", "Second-level entries grant", "enum:nested_rights", True),
+        Fact("nested_rights", "Second-level entries grant", "enum:nested_rights", below),
         Fact("marked", "A or D written into", "enum:marked", True),
         Fact("data_gpa", "GPA of the data", "gpa", True),
         Fact("data_spa", "SPA of the data", "spa", True),

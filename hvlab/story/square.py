@@ -10,6 +10,7 @@ from hvlab.trace.journal import Trace
 
 WIDTH: Final = 844
 LEFT, HEAD, CELL = 6, 64, 90  # margin, where cells begin, how wide a cell is
+BESIDE: Final = 260  # the height of the words of a fault, beside the grid
 LONGEST_SPA: Final = 1 << 32  # longer addresses do not fit into a cell: the index stands there
 NOWHERE: Final = 15
 
@@ -64,14 +65,21 @@ def square(trace: Trace, shape: Shape, jumps: Mapping[tuple[int, int], int]) -> 
     ):
         layer += part[0]
         bind += part[1]
-    height = GRID_TOP + tall(shape) * (shape.guest + 1) + 48
+    height = foot(shape) + 48
     title = f"The square of reads: {shape.guest} guest levels by {shape.second} second levels"
+    if not shape.second:
+        title = f"The reads of a walk of {shape.guest} levels"
     return Picture("Square", title, WIDTH, max(height, 420), layer, bind, alt(shape))
 
 
 def tall(shape: Shape) -> int:
     """Return how tall a cell is: six rows still fill a screen at a scale that the last row of a room can read."""
     return 46 if shape.guest < 5 else 41
+
+
+def foot(shape: Shape) -> int:
+    """Return where the grid ends; without a second level it is narrow, and what is beside it is taller."""
+    return GRID_TOP + (tall(shape) * (shape.guest + 1) if shape.second else BESIDE)
 
 
 def _strip(letter: str, kind: str, top: int, levels: int, name: str) -> tuple[list[Element], list[Element]]:
@@ -196,7 +204,7 @@ def _cell(row: int, column: int, place: tuple[int, int, int], short: bool) -> tu
 
 def _legend(shape: Shape) -> tuple[list[Element], list[Element]]:
     """What the cells mean."""
-    y = GRID_TOP + tall(shape) * (shape.guest + 1) + 16
+    y = foot(shape) + 16
     layer: list[Element] = []
     rows = (
         ("cell memory lit", "this read", 0),

@@ -73,7 +73,7 @@ class WalkLens:
         if not frames:
             raise BadRequest("the story of a translation", "a trace without one", "the trace of machine.translate(...)")
         return Storyboard.from_frames(
-            title or f"One access, {shape.guest} guest levels by {shape.second} second levels",
+            title or shape.title(),
             frames,
             kinds=kinds(tuple(PHASE_OF), LETTERS, LEFT_OUT),
             facts=declared_facts(shape),

@@ -22,10 +22,18 @@ def forbidden() -> World:
     return world.ready()
 
 
+def own_fault() -> World:
+    world = World(kind="none")
+    world.map(GVA, 0x321, flags=0x25)
+    return world.ready()
+
+
 WALKS = {
     "4x4": lambda: plain().go((GVA, USER)),
     "5x5 nested": lambda: plain(5, 5, "nested").go((GVA, USER)),
     "none": lambda: plain(kind="none").go((GVA, USER)),
+    "own write": lambda: plain(kind="none").go((GVA, USER | WRITE)),
+    "own fault": lambda: own_fault().go((GVA, USER | WRITE)),
     "cached": lambda: plain(geometry=CACHED).go((GVA, USER), (GVA, USER | WRITE)),
     "large": lambda: sized(1, 1).go((GVA, USER)),
     "violation": lambda: unmapped().go((GVA, USER | WRITE)),

@@ -316,3 +316,10 @@ def test_a_learner_reads_the_dump_by_address(learner):
 
     assert task("04.E1").look.read64(at) == word & (1 << 64) - 1
     assert repr(task("04.E1")).count("\n") >= len(world.tables.words)
+
+
+def test_tasks_and_hints_fit_the_page_and_their_tables_stay_whole(learner):
+    for item in e04.EXERCISES:
+        told = [repr(task(item.id)), *(repr(hint(item.id, stage)) for stage in (1, 2, 3))]
+        assert all(len(line) <= 100 or line.startswith(" ") for text in told for line in text.splitlines()), item.id
+    assert "  0  0x" in repr(task("04.E1"))

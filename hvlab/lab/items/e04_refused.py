@@ -11,8 +11,8 @@ from hvlab.lab.exercise import Exercise, Facts, Wrong
 from hvlab.lab.items.e04_map import free_frames, page_of
 from hvlab.lab.own_tables import KEY, LETTERS, OPEN, PHYS_BITS, PRESENT, Builder, Ended, Tables, shift_of
 from hvlab.lab.seed import Draw
+from hvlab.lab.tell import lines_of
 from hvlab.language import N_, _
-from hvlab.story.tell import told
 from hvlab.story.walk import story_of
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import ENUMS, say
@@ -194,6 +194,6 @@ E2: Final = Exercise(
         ),
     ),
     story=lambda six: story_of(six.made[1]),
-    steps=lambda six: told(story_of(six.made[1])).splitlines(),
+    steps=lambda six: lines_of(story_of(six.made[1])),
     look=lambda six: six.tables,
 )

@@ -11,9 +11,9 @@ from hvlab.lab.exercise import Exercise, Facts, Wrong
 from hvlab.lab.items.e04_map import free_frames, other, page_of
 from hvlab.lab.own_tables import FRAME, LETTERS, MASK, OPEN, PAGE, PRESENT, Builder, Ended, Tables, index_of, shift_of
 from hvlab.lab.seed import Draw
+from hvlab.lab.tell import lines_of
 from hvlab.lab.worlds import draw_gva
 from hvlab.language import N_, _
-from hvlab.story.tell import told
 from hvlab.story.walk import story_of
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
@@ -129,7 +129,7 @@ E1: Final = Exercise(
         ),
     ),
     story=lambda world: story_of(world.made[1]),
-    steps=lambda world: told(story_of(world.made[1])).splitlines(),
+    steps=lambda world: lines_of(story_of(world.made[1])),
     look=lambda world: world.tables,
 )  # fmt: skip
 
