@@ -287,7 +287,7 @@ def test_the_solution_is_shown_after_three_attempts_and_another_world_is_dealt(l
         ("04.E1", 5, "wanted a list of 5"),
         ("04.E2", [(1, 2, 3)] * 6, "wanted the fields"),
         ("04.E1.blanks", {"entry": 1}, "the field 'gpa' is not there yet"),
-        ("04.X1", "somewhere", "wanted a SPA"),
+        ("04.X1", "somewhere", "wanted an address (SPA)"),
         ("04.X2", 7, "wanted a sentence"),
         ("04.E3", 7, "wanted a function"),
     ],
