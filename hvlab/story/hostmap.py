@@ -62,14 +62,14 @@ class Drawn:
     values: list[dict[str, int]]
 
 
-def token(id: str, letter: str, x: float, y: float, order: bool = False) -> Element:
-    """A token: a shape and a letter, for whoever sees no colour."""
+def token(id: str, letter: str, x: float, y: float, order: tuple[int, int, str] | None = None) -> Element:
+    """A token: a shape and a letter, for whoever sees no colour; `order` says where its number stands."""
     content = [
         ["path", "", "solid", {"d": SHAPES[letter]}, ""],
         words("", 0, 5 if letter != "F" else 7, "✕" if letter == "!" else letter, "small letter middle"),
     ]
     if order:
-        content.append(words(f"{id}n", 12, -5, "", "small title"))
+        content.append(words(f"{id}n", order[0], order[1], "", f"small title {order[2]}"))
     return group(id, content, f"mark {LETTERS[letter]}", f"translate({x:g} {y:g})")
 
 
@@ -92,12 +92,13 @@ def host_map(steps: Sequence[Step], name: str = "", guest: str = "windows") -> D
         found = _wire(at, pair, [move for move in moves if {move[0], move[1]} == set(pair)])
         layer += found[0]
         bind += found[1]
+    first = {place: at for at, step in reversed(list(enumerate(steps))) for place in step.boxes}
     for place in BOXES:
-        found = _box(place, used.index(place) if place in used else None)
+        found = _box(place, used.index(place) if place in used else None, first.get(place, 0))
         layer += found[0]
         bind += found[1]
     for at, pair in enumerate(paths):
-        found = _tokens(at, [move for move in moves if {move[0], move[1]} == set(pair)], spots[pair])
+        found = _tokens(at, pair, [move for move in moves if {move[0], move[1]} == set(pair)], spots[pair])
         layer += found[0]
         bind += found[1]
     layer += _legend({move[2] for move in moves})
@@ -162,8 +163,8 @@ def _ground(name: str, guest: str) -> tuple[list[Element], list[Element]]:
     return layer, []
 
 
-def _box(place: str, used: int | None) -> tuple[list[Element], list[Element]]:
-    """A box; those that the story uses are lit and counted."""
+def _box(place: str, used: int | None, first: int) -> tuple[list[Element], list[Element]]:
+    """A box; those that the story uses are lit and counted, and a pointer goes to the first frame that lights them."""
     drawn = BOXES[place]
     x, y = drawn.x, drawn.y
     rectangle = box("", x, y, drawn.width, BOX_HEIGHT, "box")
@@ -183,6 +184,7 @@ def _box(place: str, used: int | None) -> tuple[list[Element], list[Element]]:
     tone = "memory" if drawn.lane in ("memory", "processor") else "call"
     bind: list[Element] = [
         ["lit", key, f"lit{used}"],
+        ["jump", key, first],
         ["text", f"{key}count", f"count{used}", "dec"],
         ["show", f"{key}badge", f"count{used}"],
     ]
@@ -212,15 +214,28 @@ def _head(tip: tuple[int, int], before: tuple[int, int]) -> str:
     return f"M{x} {y}L{x - 9 * dx + 5 * dy} {y - 9 * dy + 5 * dx}L{x - 9 * dx - 5 * dy} {y - 9 * dy - 5 * dx}Z"
 
 
-def _tokens(at: int, moves: Sequence[Move], spot: tuple[float, float]) -> tuple[list[Element], list[Element]]:
+def _tokens(
+    at: int, pair: tuple[str, str], moves: Sequence[Move], spot: tuple[float, float]
+) -> tuple[list[Element], list[Element]]:
     """The tokens that travel on a wire; each is shown while its event is told."""
     layer, bind = [], list[Element]()
+    order = _beside(pair, spot)
     for letter in sorted({move[2] for move in moves}):
         key = f"token{at}{'f' if letter == '!' else letter}"
-        layer.append(token(key, letter, *spot, order=True))
+        layer.append(token(key, letter, *spot, order=order))
         bind.append(["show", key, f"way{at}", sorted({code(move) for move in moves if move[2] == letter})])
         bind += [["text", f"{key}n", f"order{at}", "dec"], ["show", f"{key}n", f"order{at}"]]
     return layer, bind
+
+
+def _beside(pair: tuple[str, str], spot: tuple[float, float]) -> tuple[int, int, str]:
+    """Where a token's number stands: over a level wire, else on the side of an upright one that is free."""
+    x, y = spot
+    points = routes()[pair]
+    if any(a[1] == b[1] == y for a, b in zip(points, points[1:], strict=False)):
+        return 0, -12, "middle"
+    right = any(b.x - 26 < x < b.x and b.y - 14 < y < b.y + BOX_HEIGHT + 14 for b in BOXES.values())
+    return (-12, -5, "end") if right else (12, -5, "start")
 
 
 def _spots(paths: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[float, float]]:
