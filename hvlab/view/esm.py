@@ -7,7 +7,7 @@ from pathlib import Path
 STATIC = Path(__file__).parent / "static"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z]+\.mjs)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
-COMMENT = re.compile(r"^\s*//.*\n", re.MULTILINE)
+COMMENT = re.compile(r"^\s*//.*\n|^[ \t]*\n", re.MULTILINE)
 INDENT = re.compile(r"^[ \t]+|[ \t]+$", re.MULTILINE)
 
 
@@ -18,7 +18,7 @@ def source(name: str) -> str:
 
 @cache
 def join(name: str) -> str:
-    """A module with all it imports before it: no imports, no named exports, no comments, no indentation."""
+    """A module with all it imports before it: no imports, named exports, comments, empty lines or indentation."""
     parts: list[str] = []
     _collect(name, parts, [])
     text = COMMENT.sub("", "".join(parts))

@@ -59,7 +59,7 @@ export function makeRuler(ctx) {
       tint = row.reserved ? tint : !tint;
       for (let bit = row.lo; bit < row.lo + row.width; bit++) {
         const { cell, digit } = bits[bit], at = BigInt(bit), set = (now >> at) & 1n;
-        digit.textContent = String(set);
+        if (digit.textContent !== String(set)) digit.textContent = String(set);
         cell.classList.toggle("tint", tint && !row.reserved);
         cell.classList.toggle("reserved", row.reserved);
         cell.classList.toggle("flagged", row.reserved && set === 1n);
