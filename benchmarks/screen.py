@@ -201,7 +201,8 @@ def in_pages(quick: bool) -> Iterator[Found]:
 def exported(folder: Path, shown: Storyboard, step: int = 0) -> Path:
     """Write the exported page of a story, open at a frame."""
     path = folder / f"{len(shown)}-{step}.html"
-    stage = export.stage_of(export.data_of(shown, teacher=True) | {"step": step}, still_html(shown, 0, picture=False))
+    still = still_html(shown, 0, export.STILL_ROWS, picture=False)
+    stage = export.stage_of(export.data_of(shown, teacher=True) | {"step": step}, still)
     path.write_text(export.page(shown.title, stage), encoding="utf-8")
     return path
 
