@@ -6,7 +6,8 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from hvlab.errors import BadRequest
-from hvlab.story.walk import WalkLens, trace_of
+from hvlab.story.steps import steps
+from hvlab.story.walk import WalkLens, of_machine, trace_of
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
 
@@ -26,6 +27,8 @@ LEDGER: Final[tuple[tuple[str, Callable[[Trace], int]], ...]] = (
     ("A or D written to memory", _count("accessed_set", "dirty_set")),
     ("exceptions in the guest", _count("page_fault_raised", "general_protection_raised")),
     ("exits to the hypervisor", _count("ept_violation_raised", "ept_misconfigured", "nested_page_fault_raised")),
+    ("hypercalls", _count("hypercall_entered")),
+    ("pages that change owner", _count("page_given")),
 )
 
 
@@ -83,7 +86,7 @@ def compare(first: Any, second: Any, names: tuple[str, str] = ("first", "second"
     Raises
     ------
     BadRequest
-        If one of them holds no translation.
+        If one of them holds nothing that a lens tells.
     """
     if len(names) != 2:
         raise BadRequest(f"{len(names)} names for two runs", "", 'names=("4 KiB", "2 MiB")')
@@ -103,8 +106,8 @@ def compare(first: Any, second: Any, names: tuple[str, str] = ("first", "second"
 
 
 def lens_rows(trace: Trace) -> Iterator[tuple[int, int]]:
-    """Yield each row of a trace that the lens tells, with the frame that tells it."""
-    frames = list(WalkLens().groups(trace))
+    """Yield each row of a trace that its lens tells, with the frame that tells it."""
+    frames = [step.rows for step in steps(trace)] if of_machine(trace) else list(WalkLens().groups(trace))
     if not frames:
         raise BadRequest("a comparison of translations", "a trace without one", "what machine.translate(...) gave")
     for number, frame in enumerate(frames):

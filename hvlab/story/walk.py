@@ -50,6 +50,9 @@ LEFT_OUT: Final = {
     "nested_cache_hit": "SIMPLER THAN REAL: the nested cache keeps a large page as 4-KiB pieces.",
     "tlb_filled": "SIMPLER THAN REAL: the least recently used entry leaves; real processors approximate that.",
 }
+OF_MACHINE: Final = frozenset(
+    {"partition_created", "hypercall_entered", "msr_written", "msr_read", "cpuid_answered", "vp_exited"}
+)
 
 WORDS: Final = (PageTableEntry, EptEntry, PageFaultCode, EptQualification)
 
@@ -149,6 +152,21 @@ def trace_of(what: Any) -> Trace:
 
 
 def story_of(what: Any, grain: str = "event", title: str = "") -> Storyboard:
-    """Return a story as it is (also one that a hint or a run carries), or tell a trace (also that of a step)."""
+    """Return a story as it is (also one that a hint or a run carries), or tell a trace (also that of a step).
+
+    Where software takes part, that is the lens of the whole machine, else the lens of a translation.
+    """
     held = getattr(what, "story", what)
-    return held if isinstance(held, Storyboard) else WalkLens(grain).story(trace_of(what), title)
+    if isinstance(held, Storyboard):
+        return held
+    trace = trace_of(what)
+    if of_machine(trace):
+        from hvlab.story.system import SystemLens  # that lens reads this module
+
+        return SystemLens(grain).story(trace, title)
+    return WalkLens(grain).story(trace, title)
+
+
+def of_machine(trace: Trace) -> bool:
+    """Whether a trace tells more than translations: calls, registers, intercepts, partitions."""
+    return bool(OF_MACHINE & set(trace.kinds()))

@@ -6,6 +6,7 @@ from hvlab.errors import BadRequest
 from hvlab.hardware.tlb import Geometry
 from hvlab.story.compare import compare, parting
 from hvlab.trace.journal import Trace
+from story.machines import runs
 from story.walks import CACHED, GVA, USER, WRITE, plain, sized, unmapped
 
 LARGE = """\
@@ -82,3 +83,12 @@ def test_a_comparison_wants_two_translations_and_two_names():
         compare(trace, Trace(trace.rows[:0]))
     with pytest.raises(BadRequest, match="3 names for two runs"):
         compare(trace, trace, ("a", "b", "c"))
+
+
+def test_runs_of_the_whole_machine_are_counted_by_their_own_lens():
+    told = compare(runs()["create_child"], runs()["destroyed"], ("made", "taken down"))
+
+    counts = {name: (one, other) for name, one, other in told.rows}
+    assert counts["hypercalls"] == (11, 4)
+    assert counts["pages that change owner"] == (28, 12)
+    assert told.frame == 0

@@ -9,6 +9,7 @@ from hvlab.errors import BadRequest
 from hvlab.story.host import BOXES, caller_of
 from hvlab.story.steps import AT, CALL_PHASES, INTERCEPT_PHASES, steps
 from hvlab.story.system import SystemLens, create_child, one_intercept, one_load, power_on
+from hvlab.story.walk import story_of
 from hvlab.trace.event import CATALOGUE, COLUMNS
 from hvlab.trace.journal import Trace
 from story.machines import runs
@@ -134,3 +135,8 @@ def test_what_cannot_be_told_is_refused(grain, guest, trace):
 def test_a_story_without_its_event_is_refused():
     with pytest.raises(BadRequest, match="a trace without intercept_posted"):
         one_intercept(runs()["one_load"])
+
+
+def test_a_trace_is_told_by_its_own_lens():
+    assert story_of(runs()["create_child"]).scene["pictures"][0]["name"] == "Map"
+    assert story_of(runs()["one_load"]).scene["pictures"][0]["name"] == "Square"
