@@ -13,14 +13,14 @@ from typing import Final
 from hvlab.errors import BadRequest
 from hvlab.story.frame import Place
 
-WIDTH: Final = 838
+WIDTH: Final = 836
 HEIGHT: Final = 434
 GUESTS: Final = ("windows", "linux", "unenlightened")
 COLUMNS: Final = {  # name: (title, left, width)
     "root": ("root partition", 2, 276),
     "windows": ("Windows child", 288, 176),
     "linux": ("Linux child", 474, 176),
-    "unenlightened": ("unenlightened child", 660, 176),
+    "unenlightened": ("unenlightened child", 660, 175),
 }
 USER: Final = (20, 46)  # top and height of each column's user mode
 KERNEL: Final = (70, 130)

@@ -152,7 +152,7 @@ def _ground(name: str, guest: str) -> tuple[list[Element], list[Element]]:
             layer.append(box("", left, top, width, height, "plain region"))
             layer.append(words("", left + 8, top + down, text, "small soft"))
     for text, x, (top, height) in (("hypervisor", 756, HYPERVISOR), ("hardware", 764, HARDWARE)):
-        layer.append(box("", 2, top, 834, height, "plain region"))
+        layer.append(box("", 2, top, 833, height, "plain region"))
         layer.append(words("", x, top + 15, text, "small soft"))
     bus = sorted((b.x + b.width / 2, b.y + BOX_HEIGHT) for b in BOXES.values() if b.label == "VMBus")
     drops = "".join(f"M{x:g} {y:g}V{BUS}" for x, y in bus)
