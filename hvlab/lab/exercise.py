@@ -136,7 +136,7 @@ class Exercise:
             return False
         mine, its, right = (dict(self.shape.atoms(one)) for one in (answer, said, truth))
         odd = [name for name in {**mine, **right} if mine.get(name) != right.get(name)]
-        return bool(odd) and all(name in mine and mine[name] == its.get(name) for name in odd)
+        return bool(odd) and all(mine.get(name) == its.get(name) for name in odd)
 
 
 @dataclass(frozen=True)

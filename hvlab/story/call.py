@@ -18,6 +18,7 @@ from hvlab.story.walk import trace_of
 from hvlab.trace.events import GUEST
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import ENUMS as WORDS
+from hvlab.wire.cpuid import PRESENT_LEAF
 from hvlab.wire.tlfs import HypercallControl, HypercallMsr, HypercallResult, Msr, Status
 
 PHASES: Final = ("set up", "enter", "check", "act", "return")
@@ -75,6 +76,7 @@ FACTS: Final = (
     Fact("slices"),
     Fact("asked"),
     Fact("register"),
+    Fact("present"),
 )
 BEFORE: Final = Kind("before", "VP {actor} is about to begin.", rule="TLFS, hypercall interface", letter="H")
 LIST_WIDTH: Final = 288
@@ -221,6 +223,10 @@ class Teller:
     def _intercept_posted(self, words: Mapping[str, int]) -> None:
         self.facts |= {"post": words["kind"], "rip": AT}
 
+    def _cpuid_answered(self, words: Mapping[str, int]) -> None:
+        if words["leaf"] == PRESENT_LEAF:
+            self.facts["present"] = words["ecx"] >> 31 & 1
+
     def _msr_written(self, words: Mapping[str, int]) -> None:
         if words["msr"] == Msr.HYPERCALL:
             enabled = words["held"] & HypercallMsr.mask("enable")
@@ -268,7 +274,7 @@ def picture() -> Picture:
         ["show", "listbox", "count"],
         ["show", "listdone", "count"],
         ["attr", "listdone", "width", "share", 1, 0],
-        ["say", "entered", "entered {entries} times for this call"],
+        ["say", "entered", "entries for this call: {entries}"],
         ["show", "entered", "entries"],
         ["say", "message", "gets {post:enum:post}"],
         ["lit", "parentbox", "post"],
