@@ -23,7 +23,7 @@ ITEMS: Final = (
         (
             Model(
                 "type-2",
-                "Windows was there first on the disk. At start the hypervisor goes first, and Windows runs above it.",
+                "on the disk Windows was there first. At start the hypervisor goes first, and Windows runs above it.",
                 always(0),
                 lambda facts: facts["present"] > 0,
             ),
@@ -31,8 +31,7 @@ ITEMS: Final = (
     ),
     Item(
         "01.identity",
-        "The root's kernel reads one word. Its own tables need 3 reads for that address. How many table entries does "
-        "the processor read in all, nothing being cached?",
+        "The root reads one word; its own tables take 3 reads, nothing is cached. How many entries are read in all?",
         "int",
         "reads",
         "The processor read {value} table entries.",
@@ -74,8 +73,7 @@ ITEMS: Final = (
     ),
     Item(
         "01.calls",
-        "A child tries six calls about itself: FlushVirtualAddressSpace, GetVpRegisters, CreatePartition, "
-        "GetPartitionId, MapGpaPages, InitializePartition. It has the mask of a WSL2 guest. How many succeed?",
+        "With the mask of a WSL2 guest, a child tries these six calls about itself. How many of them succeed?",
         "int",
         "granted",
         "{value} of the six calls succeeded.",
@@ -94,7 +92,7 @@ ITEMS: Final = (
             ),
             Model(
                 "root-rights-for-all",
-                "CreatePartitions and others are bits that this child does not have.",
+                "this child lacks bits that some of the calls ask for, CreatePartitions for one.",
                 always(6),
                 lambda facts: facts["asked"] > 2,
             ),
