@@ -215,3 +215,14 @@ def execute(path: Path) -> Json:
         raise HvlabError(f"{path.name} does not run to its end: {str(error).splitlines()[0]}") from error
     result: Json = json.loads(nbformat.writes(notebook))
     return result
+
+
+def table(paths: Iterable[Path]) -> str:
+    """Return the lessons as a Markdown table, from their own metadata and titles."""
+    rows = ["| lesson | minutes | after |", "|---|---|---|"]
+    for path in sorted(paths):
+        notebook = read(path)
+        about, title = notebook["metadata"]["hvlab"], "".join(notebook["cells"][0]["source"]).split("\n")[0]
+        link = f"[{title.removeprefix('# ')}](notebooks/{path.name})"
+        rows.append(f"| {link} | {about['minutes']} | {', '.join(about['needs'])} |")
+    return "\n".join(rows)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hvlab.notebooks import table
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -30,3 +32,7 @@ def test_every_command_of_the_table_exists():
     known = subprocess.run([sys.executable, "-m", "hvlab", "--help"], capture_output=True, text=True, check=True).stdout
 
     assert named and all(re.search(rf"^    {name}\b", known, re.MULTILINE) for name in named)
+
+
+def test_the_table_of_lessons_is_that_of_the_notebooks():
+    assert table((ROOT / "notebooks").glob("*.ipynb")) in README
