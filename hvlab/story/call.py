@@ -163,8 +163,10 @@ class CallLens:
         if name == before == "memory_written":
             return True
         if self.grain == "request":
-            return name not in (*SET_UP, "hypercall_entered") and before not in SET_UP or (
-                name == "hypercall_entered" and before == "hypercall_continued"
+            return (
+                name not in (*SET_UP, "hypercall_entered")
+                and before not in SET_UP
+                or (name == "hypercall_entered" and before == "hypercall_continued")
             )
         return name in ACTS and before in ACTS
 
