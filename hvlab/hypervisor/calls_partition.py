@@ -84,14 +84,19 @@ def finalize(hv: Hypervisor, request: Request) -> bytes | Status:
 
 
 def delete(hv: Hypervisor, request: Request) -> bytes | Status:
-    """HvCallDeletePartition: after the pool was withdrawn, nothing is left but the name."""
+    """HvCallDeletePartition: after the pool was withdrawn, nothing is left but the name.
+
+    Source of the statuses: Microsoft, Hypervisor Functions, HvDeletePartition (2013).
+
+    SIMPLER THAN REAL: a partition that was never initialized is finalized before it is deleted, too.
+    """
     # CHECK
     record = hv.state["partition"][0, request.target]
     if record["life"] != Life.FINALIZED:
         return Status.INVALID_PARTITION_STATE
     free, used = pages.pool(hv, request.target)
     if len(free) or len(used):
-        return Status.OBJECT_IN_USE
+        return Status.OPERATION_DENIED
     # ACT
     number, block = int(record["id"]), int(record["block_spn"])
     pages.put_back(hv, block)

@@ -2,6 +2,8 @@
 
 Source: TLFS, establishing the hypercall interface; overlay pages.
 
+A write to a locked HYPERCALL register gets #GP, as in OpenVMM (hv1_emulator, msr_write); the TLFS leaves it open.
+
 SIMPLER THAN REAL: where the second level has no table for the chosen page and the pool is empty, the write gets #GP.
 """
 
@@ -78,8 +80,7 @@ def _write_hypercall(hv: Hypervisor, vp: int, slot: int, value: int) -> Fault | 
     record = hv.state["partition"][0, slot]
     gpn, enable = value >> HypercallMsr.lo("gpn"), value & ENABLE
     if int(record["hypercall"]) & LOCKED:
-        value = int(record["hypercall"]) & MASK  # immutable until reset: the write is dropped
-        gpn, enable = value >> HypercallMsr.lo("gpn"), value & ENABLE
+        return exception(hv, "#GP")
     if int(record["guest_os_id"]) == 0:
         enable, value = 0, value & ~ENABLE
     move = enable and int(record["overlay_gpn"]) != gpn

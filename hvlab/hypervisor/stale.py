@@ -1,6 +1,6 @@
 """Cached translations against the tables: what no longer says the same gets the stale mark, until a flush drops it.
 
-Hardware has no such mark; it is how this machine can tell that an answer was stale (SAFETY.md, invariant 13).
+Hardware has no such mark; it is how this machine can tell that an answer was stale (`invariants.check_no_stale`).
 
 SIMPLER THAN REAL: entries of an address space that is not loaded are compared when it is loaded again.
 """

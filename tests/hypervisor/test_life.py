@@ -133,7 +133,7 @@ def test_deletion_waits_for_finalization_and_an_empty_pool(caller, child):
 
     assert caller("DeletePartition", partition_id=number)[0] == "INVALID_PARTITION_STATE"
     assert caller("FinalizePartition", partition_id=number)[0] == "SUCCESS"
-    assert caller("DeletePartition", partition_id=number)[0] == "OBJECT_IN_USE"
+    assert caller("DeletePartition", partition_id=number)[0] == "OPERATION_DENIED"
     assert caller("WithdrawMemory", count=100, partition_id=number)[0] == "NO_RESOURCES"
     assert caller("DeletePartition", partition_id=number)[0] == "SUCCESS"
     assert caller("GetMemoryBalance", partition_id=number)[0] == "INVALID_PARTITION_ID"

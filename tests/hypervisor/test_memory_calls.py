@@ -51,6 +51,16 @@ def test_an_unmapped_page_comes_back_scrubbed(machine, caller, child):
     hold(machine)
 
 
+def test_what_is_not_mapped_is_passed_over_and_counts_as_done(machine, caller, child):
+    caller("MapGpaPages", *pages(200), partition_id=child.partition_id, gpn=71, flags=ALL)
+
+    assert caller("UnmapGpaPages", count=3, partition_id=child.partition_id, gpn=70) == ("SUCCESS", 3)
+
+    assert list(machine.trace.kinds()).count("page_unmapped") == 1
+    assert machine.page_map()[200] == 1
+    hold(machine)
+
+
 def test_a_page_cannot_be_given_twice(machine, caller, child):
     other = machine.child("other", 8 * 4096)
     caller("MapGpaPages", *pages(200), partition_id=child.partition_id, gpn=70, flags=ALL)

@@ -74,8 +74,10 @@ def test_forgetting_who_one_is_disables_the_page(vp):
 
 def test_a_locked_register_stays_as_it_is(vp):
     enable(vp, 9, locked=1)
-    enable(vp, 10)
 
+    refused = enable(vp, 10)
+
+    assert refused == Fault("#GP")
     assert vp.rdmsr(Msr.HYPERCALL) == 9 << 12 | 3
     assert vp.read(9 * PAGE, 1) == b"\x0f"
 
