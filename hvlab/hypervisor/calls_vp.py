@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hvlab.hardware import flush, processor
+from hvlab.hardware import apic, flush, processor
 from hvlab.hardware.memory import signed
 from hvlab.hardware.processor import FETCH, PEEK, READ, USER, WRITE
 from hvlab.hypervisor import pages
@@ -74,6 +74,7 @@ def setup(hv: Hypervisor, vp: int, slot: int, index: int) -> None:
     record["accessed_dirty"] = record["execute_only"] = record["host_nxe"] = 1
     record["mbec"] = machine["mbec"]
     guest["partition"], guest["index"], guest["rip"] = slot, index, RESET_RIP
+    apic.switch_on(hv.state, vp, index, slot)
 
 
 def delete(hv: Hypervisor, request: Request) -> bytes | Status:
@@ -100,6 +101,7 @@ def remove(hv: Hypervisor, vp: int) -> None:
     hv.tell("tlb_flushed", what=flush.ONE_TAG, vpid=int(record["vpid"]), gva=0)
     pages.put_back(hv, spn)
     hv.state["vp"][0, vp], hv.state["guest"][0, vp] = np.zeros((), record.dtype), np.zeros((), guest.dtype)
+    hv.state["apic"][0, vp] = np.zeros((), hv.state["apic"].dtype)
     # RECORD
     hv.tell("vp_deleted", partition=hv.id_of(slot), vp_index=index, slot=vp)
 

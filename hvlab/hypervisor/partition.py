@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from hvlab.hardware import processor
+from hvlab.hardware import apic, processor
 from hvlab.kernel import I
 
 SLOTS = 8
@@ -63,7 +63,10 @@ HYPERVISOR = [
     ("mbec", I),  # mode-based execute control is on
 ]
 STATE = processor.state_type(
-    ("hypervisor", HYPERVISOR), ("partition", PARTITION, (SLOTS,)), ("guest", GUEST, (processor.VPS,))
+    ("hypervisor", HYPERVISOR),
+    ("partition", PARTITION, (SLOTS,)),
+    ("guest", GUEST, (processor.VPS,)),
+    ("apic", apic.APIC, (processor.VPS,)),
 )
 
 
