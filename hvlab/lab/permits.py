@@ -4,15 +4,16 @@ Callers and privileges: TLFS v6.0b, appendix A; for the calls of later interface
 A relation is no bit: no mask makes a child its own parent.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from hvlab.errors import BadRequest, plain
+from hvlab.language import N_, _
 from hvlab.trace.words import grouped
 from hvlab.wire.tlfs import PrivilegeMask
 
-ANY, PARENT, PARENT_OR_ROOT, ROOT = "anyone", "parent", "parent or root", "root"
+ANY, PARENT, PARENT_OR_ROOT, ROOT = "anyone", N_("parent"), N_("parent or root"), N_("root")
 PARENT_OR_SELF = "parent or self"  # the parent without a bit, a partition itself with one
 CHILD = "child"  # a child that names itself
 MASK: Final = (1 << 64) - 1
@@ -105,6 +106,44 @@ def least(finishes: Callable[[int], bool]) -> int:
         if finishes(mask & ~(1 << field.lo)):
             mask &= ~(1 << field.lo)
     return mask
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What a mask and a relation come to for one call or register, in words."""
+
+    permit: Permit
+    allowed: bool
+    why: str
+
+
+def asks_for(one: Permit) -> str:
+    """Say what a call asks of its caller: a bit, a relation, both, or nothing."""
+    bit = _("bit {bit}").format(bit=one.bit) if one.privilege else ""
+    relation = {PARENT_OR_SELF: _("parent, or the bit"), ANY: ""}.get(one.caller, _(one.caller))
+    return " + ".join(part for part in (bit, relation) if part) or _("nothing")
+
+
+def ruled(mask: int, who: str = CHILD, permits: Sequence[Permit] = CALLS) -> list[Ruling]:
+    """Return who may do what with a mask: a child about itself, or the root about its child."""
+    return [Ruling(one, one.allows(mask, who), _why(one, mask, who)) for one in permits]
+
+
+def _why(one: Permit, mask: int, who: str) -> str:
+    if one.allows(mask, who):
+        return _("may")
+    if not one.related(who):
+        return _("no: a child is not its own parent")
+    return _("no: bit {bit} is 0").format(bit=one.bit)
+
+
+def changed(before: int, after: int, who: str = CHILD) -> list[str]:
+    """Say which calls and registers a change of the mask opens or closes, one sentence each."""
+    every = (*CALLS, *REGISTERS)
+    opened = [one.name for one in every if one.allows(after, who) and not one.allows(before, who)]
+    closed = [one.name for one in every if one.allows(before, who) and not one.allows(after, who)]
+    said = [_("Now open: {names}.").format(names=", ".join(opened))] if opened else []
+    return said + ([_("Now closed: {names}.").format(names=", ".join(closed))] if closed else [])
 
 
 @dataclass(frozen=True, repr=False)
