@@ -131,7 +131,8 @@ def test_output_block_lies_as_in_the_reference(call):
 def test_privilege_is_the_one_of_the_reference(call):
     known = LAYOUTS[call.code]["privilege"]
     names = {"CreatePartitions": "create_partitions", "AccessPartitionId": "access_partition_id"}
-    names["AccessMemoryPool"] = "access_memory_pool"
+    names |= {"AccessMemoryPool": "access_memory_pool"}
+    names |= {"PostMessages": "post_messages", "SignalEvents": "signal_events"}
 
     assert call.privilege == names.get(known, "")
 
