@@ -66,9 +66,11 @@ def commands() -> argparse.ArgumentParser:
     one.add_argument("--html", metavar="OUT", help="write it as a page with pictures instead")
     one = add("verify", verify, "replay files that have an oracle through the engine, and count")
     one.add_argument("paths", metavar="PATH", nargs="+")
-    one = add("html", html, "write a lesson as one page that needs neither a kernel nor a network")
-    one.add_argument("notebook", metavar="NOTEBOOK")
-    one.add_argument("--out", metavar="OUT", help="where; else beside the notebook")
+    one = add("html", html, "write a lesson, or the whole lab, as pages that need neither a kernel nor a network")
+    which = one.add_mutually_exclusive_group(required=True)
+    which.add_argument("notebook", metavar="NOTEBOOK", nargs="?")
+    which.add_argument("--all", metavar="DIR", help="all lessons with index, glossary and errata, into a new folder")
+    one.add_argument("--out", metavar="OUT", help="where to write the one lesson; else beside the notebook")
     one = add("refresh", refresh, "run the lessons and renew what they store")
     one.add_argument("paths", metavar="NOTEBOOK", nargs="*", help="else all lessons of this checkout")
     one = add(
@@ -158,11 +160,27 @@ def verify(chosen: argparse.Namespace) -> int:
 
 
 def html(chosen: argparse.Namespace) -> int:
-    """Write one lesson as a page."""
+    """Write one lesson as a page, or all of them as a site."""
+    if chosen.all is not None:
+        return _site(chosen)
     from hvlab.view import page
 
     notebook = Path(chosen.notebook)
     return _write(Path(chosen.out) if chosen.out else notebook.with_suffix(".html"), page.notebook_html(notebook))
+
+
+def _site(chosen: argparse.Namespace) -> int:
+    from hvlab import notebooks as lessons
+    from hvlab.view import site
+
+    if chosen.out is not None:
+        raise HvlabError("--out is the page of one lesson; the site goes into the folder after --all")
+    folder = Path(chosen.all)
+    sizes = site.write(lessons.shipped(), folder)
+    for name, size in sizes.items():
+        print(f"{folder / name}: {size / 1024:.0f} KiB")
+    print(f"{folder}: {len(sizes)} pages, {sum(sizes.values()) / 1024 / 1024:.1f} MiB; begin with index.html")
+    return 0
 
 
 def refresh(chosen: argparse.Namespace) -> int:

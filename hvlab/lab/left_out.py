@@ -1,6 +1,7 @@
 """What a lesson leaves out: the simplifications confessed in the sources that it meets."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -46,8 +47,22 @@ def left_out(lesson: str) -> Notes:
     known = sorted({id[:2] for id in items.every()})
     if lesson not in known:
         raise BadRequest(f"the lesson {plain(lesson, 20)!r}", "", ", ".join(known))
-    met = import_module(f"{items.__name__}.l{lesson}").MET
-    return Notes(tuple((file, text) for file in met for text in confessions((HERE / file).read_text("utf-8"))))
+    return _notes(met(lesson))
+
+
+def met(lesson: str) -> tuple[str, ...]:
+    """Return the sources whose simplifications a lesson meets."""
+    found: tuple[str, ...] = import_module(f"{items.__name__}.l{lesson}").MET
+    return found
+
+
+def everywhere() -> Notes:
+    """Return every simplification that this machine makes, as its sources say it."""
+    return _notes(sorted(file.relative_to(HERE).as_posix() for file in HERE.rglob("*.py") if file != Path(__file__)))
+
+
+def _notes(files: Iterable[str]) -> Notes:
+    return Notes(tuple((file, text) for file in files for text in confessions((HERE / file).read_text("utf-8"))))
 
 
 def confessions(source: str) -> list[str]:

@@ -23,6 +23,10 @@ PAGE_CSS = (
     "background:light-dark(#fff,#212121);color:light-dark(#1f1f1f,#f5f5f5)}img{max-width:100%}"
     "figure{margin:0}h1{font-size:26px;margin:8px 0}"
     ".hvlab-still img{background:#fff}"
+    # On paper a player is its title, its sentence, its picture and its tables: no ground, and nothing to press.
+    "@media print{body{color-scheme:light;max-width:none;padding:0;font-size:11pt}.hvlab.hvlab{color-scheme:light;"
+    "break-inside:avoid}.hvlab :is(.controls,.top button,.tabs,.more,.gate .bar,.bar,.note){display:none}"
+    ".hvlab :is(.scroll,.region){max-height:none;overflow:visible}pre{white-space:pre-wrap}}"
 )
 STARTER = (
     'const packed=Uint8Array.from(atob("PACKED"),(letter)=>letter.charCodeAt(0)),'
@@ -56,26 +60,40 @@ def stage(story: Storyboard, answers: Mapping[str, Any] | None = None, teacher: 
     return stage_of(data_of(story, answers, teacher), still_html(story, 0, STILL_ROWS, picture=False))
 
 
-def page(title: str, body: str, lang: str = "en", extra_css: str = "") -> str:
+def page(title: str, body: str, lang: str = "en", extra_css: str = "", *, made: str = "", players: bool = True) -> str:
     """A whole page around bodies that hold `stage`s; it loads nothing, and runs two known scripts only.
 
     The player's code stands in the page packed, in a few lines that unpack it: a third of the bytes. The policy names
-    the hash of both, so the browser refuses any other code.
+    the hash of both, so the browser refuses any other code. A page without players runs none.
+
+    Parameters
+    ----------
+    title, body, lang, extra_css
+        What stands in the page, its language, and style rules beside the usual ones.
+    made
+        What made it, as a mark in its head.
+    players
+        Whether a body holds a `stage`.
     """
-    code = script()
-    starter = STARTER.replace("PACKED", base64.b64encode(zlib.compress(code.encode(), 9)).decode())
-    known = " ".join(f"'sha256-{_hash(one)}'" for one in (starter, code))
+    starter = _starter() if players else ""
+    known = " ".join(f"'sha256-{_hash(one)}'" for one in (starter, script())) if players else "'none'"
     policy = (
         f"default-src 'none'; script-src {known}; style-src 'unsafe-inline'; img-src data: blob:; "
         "form-action 'none'; base-uri 'none'"
     )
+    mark = f'<meta name="generator" content="{escape(made)}">' if made else ""
     return (
-        f'<!DOCTYPE html>\n<html lang="{escape(lang)}"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!DOCTYPE html>\n<html lang="{escape(lang)}"><head><meta charset="utf-8">{mark}<title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f"<style>{PAGE_CSS}{extra_css}{css()}</style></head><body>{body}"
-        f'<script type="module">{starter}</script></body></html>\n'
+        f"<style>{PAGE_CSS}{extra_css}{css() if players else ''}</style></head><body>{body}"
+        + (f'<script type="module">{starter}</script>' if players else "")
+        + "</body></html>\n"
     )
+
+
+def _starter() -> str:
+    return STARTER.replace("PACKED", base64.b64encode(zlib.compress(script().encode(), 9)).decode())
 
 
 def _hash(text: str) -> str:

@@ -3,11 +3,15 @@
 import base64
 import os
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from hvlab.errors import BadFile
+from hvlab.lab.first_use import marked
+from hvlab.language import _
 from hvlab.view.export import page, stage_of
 from hvlab.view.player import PRIVATE_TYPE
 
@@ -20,6 +24,7 @@ TAGS = frozenset(NAMES.split())
 ATTRIBUTES = {
     "*": ["lang", "class"],
     "a": ["href", "title"],
+    "abbr": ["title"],
     "img": ["src", "alt", "width", "height"],
     "th": ["scope", "colspan", "rowspan"],
     "td": ["colspan", "rowspan"],
@@ -35,8 +40,37 @@ NOTEBOOK_CSS = (
 )
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A notebook as the parts of a page.
+
+    Parameters
+    ----------
+    title, lang
+        Its first heading (or the file's name), and the language that it is written in.
+    about
+        What its metadata say under ``hvlab``.
+    cells
+        The HTML of each cell, in order.
+    headings
+        The second-level headings: id and text.
+    """
+
+    title: str
+    lang: str
+    about: Mapping[str, Any]
+    cells: tuple[str, ...]
+    headings: tuple[tuple[str, str], ...]
+
+
 def notebook_html(path: str | Path, execute: bool = True, timeout: int = 120) -> str:
-    """The page of a notebook.
+    """The page of a notebook; the parameters are those of `lesson`."""
+    made = lesson(path, execute, timeout)
+    return page(made.title, f"<main>{''.join(made.cells)}</main>", made.lang, NOTEBOOK_CSS)
+
+
+def lesson(path: str | Path, execute: bool = True, timeout: int = 120) -> Lesson:
+    """A notebook as the parts of a page.
 
     Parameters
     ----------
@@ -57,9 +91,24 @@ def notebook_html(path: str | Path, execute: bool = True, timeout: int = 120) ->
     notebook = _read(path)
     if execute:
         _run(notebook, path, timeout)
-    body = "".join(_cell(cell) for cell in notebook.cells)
-    lang = str(notebook.metadata.get("hvlab", {}).get("lang", "en"))
-    return page(_title(notebook) or path.stem, f"<main>{body}</main>", lang, NOTEBOOK_CSS)
+    about = dict(notebook.metadata.get("hvlab", {}))
+    texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    for cell, text in zip(texts, marked([cell.source for cell in texts], about.get("terms", ())), strict=True):
+        cell.source = text
+    headings: list[tuple[str, str]] = []
+    cells = tuple(_with_ids(_cell(cell), headings) for cell in notebook.cells)
+    return Lesson(_title(notebook) or path.stem, str(about.get("lang", "en")), about, cells, tuple(headings))
+
+
+def _with_ids(text: str, headings: list[tuple[str, str]]) -> str:
+    """A cell whose second-level headings can be linked to; each is added to `headings`."""
+
+    def named(found: re.Match[str]) -> str:
+        plain = re.sub(r"<[^>]*>", "", found[1])
+        headings.append((f"part-{len(headings) + 1}", plain))
+        return f'<h2 id="{headings[-1][0]}">{found[1]}</h2>'
+
+    return re.sub(r"<h2>(.*?)</h2>", named, text)
 
 
 def _read(path: Path) -> Any:
@@ -101,16 +150,28 @@ def _cell(cell: Any) -> str:
     if cell.cell_type != "code" or not cell.source.strip():
         return ""
     source = f'<pre class="source"><code>{escape(cell.source)}</code></pre>'
-    outputs = "".join(_output(output) for output in cell.outputs)
+    outputs = "".join(_output(output) for output in _whole(cell.outputs))
     if outputs and cell.metadata.get("jupyter", {}).get("outputs_hidden"):
-        outputs = f"<details><summary>What the machine says (answer first)</summary>{outputs}</details>"
+        outputs = f"<details><summary>{_('What the machine says (answer first)')}</summary>{outputs}</details>"
     return f'{source}<div class="output">{outputs}</div>'
+
+
+def _whole(outputs: Iterable[Any]) -> list[Any]:
+    """The outputs; what one program printed is one of them, in however many pieces it came."""
+    kept: list[Any] = []
+    for output in outputs:
+        before = kept[-1] if kept else None
+        if before is not None and output.output_type == before.output_type == "stream" and output.name == before.name:
+            before.text += output.text
+        else:
+            kept.append(output)
+    return kept
 
 
 def _markdown(text: str) -> str:
     import mistune
 
-    render = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])
+    render = mistune.create_markdown(escape=False, plugins=["table", "strikethrough"])
     return _clean(str(render(text)))
 
 
