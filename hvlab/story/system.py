@@ -96,15 +96,13 @@ class SystemLens:
             If the trace holds no rows, or for an unknown grain or guest.
         """
         trace = trace_of(what)
-        told = steps(trace, self.grain, self.guest, self.root)
+        told = self.told(trace)
         drawn = self.pictures(trace, told)
-        calls = "hypercall_entered" in trace.kinds()
-        shown = [replace(fact, panel=fact.panel and (calls or fact.name not in OF_CALLS)) for fact in FACTS]
-        facts = [*shown, *(fact for one in drawn for fact in one.facts)]
+        facts = [*self.facts(trace), *(fact for one in drawn for fact in one.facts)]
         return Storyboard.from_frames(
             title or "What the machine did",
             self.frames(trace, told, drawn),
-            kinds=[*kinds(tuple(AT), {name: at[2] for name, at in AT.items()}, LEFT_OUT), CALL],
+            kinds=self.kinds(),
             facts=facts,
             pictures=[one.picture for one in drawn],
             gates=gates,
@@ -114,6 +112,19 @@ class SystemLens:
             token=token,
             about=about or "Each arrow is one recorded event; its token says by shape and letter what travels.",
         )
+
+    def told(self, trace: Trace) -> list[Step]:
+        """Return the steps of the story."""
+        return steps(trace, self.grain, self.guest, self.root)
+
+    def kinds(self) -> list[Kind]:
+        """Return the kinds of its frames."""
+        return [*kinds(tuple(AT), {name: at[2] for name, at in AT.items()}, LEFT_OUT), CALL]
+
+    def facts(self, trace: Trace) -> list[Fact]:
+        """Return its facts, beside those of the pictures."""
+        calls = "hypercall_entered" in trace.kinds()
+        return [replace(fact, panel=fact.panel and (calls or fact.name not in OF_CALLS)) for fact in FACTS]
 
     def pictures(self, trace: Trace, told: Sequence[Step]) -> list[Drawn]:
         """Return the pictures of the story."""
