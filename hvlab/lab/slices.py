@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from hvlab.errors import BadRequest
+from hvlab.language import _
 from hvlab.machine import Machine, Snapshot
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
@@ -13,6 +14,34 @@ from hvlab.trace.words import say
 PAGE: Final = 4096
 AIM: Final = 50_000  # nanoseconds; TLFS, hypercall continuation
 MOST: Final = 2048
+
+
+@dataclass(frozen=True)
+class Stay:
+    """One stay in the hypervisor: the first element, how many were done, and how long it took, in nanoseconds."""
+
+    first: int
+    done: int
+    time: int
+
+
+@dataclass(frozen=True)
+class Stays:
+    """All stays of one long call, in order."""
+
+    rows: tuple[Stay, ...]
+    most: int = 8
+
+    def __repr__(self) -> str:
+        head = (_("entry"), _("first element"), _("done"), _("stay"))
+        lines = [(str(k), str(one.first), str(one.done), say("time", one.time)) for k, one in enumerate(self.rows, 1)]
+        left = len(lines) - self.most
+        shown = lines if left <= 1 else [*lines[: self.most - 1], lines[-1]]
+        wide = [max(len(line[k]) for line in [head, *shown]) for k in range(len(head))]
+        told = ["  ".join(cell.rjust(w) for cell, w in zip(line, wide, strict=True)) for line in [head, *shown]]
+        if left > 1:
+            told.insert(-1, _("… {count} more entries …").format(count=len(lines) - self.most))
+        return "\n".join(told)
 
 
 @dataclass(frozen=True)
@@ -34,6 +63,21 @@ class Sliced:
     longest: int
     total: int
     trace: Trace
+
+    @property
+    def stays(self) -> Stays:
+        """Each stay of the call as a row, read from the trace."""
+        found: list[Stay] = []
+        kinds, first, done, begun = self.trace.kinds(), 0, 0, 0
+        for row, kind in enumerate(kinds):
+            at = int(self.trace.rows[row, 1])
+            if kind == "hypercall_entered":
+                first, done, begun = first + done, 0, at
+            elif kind == "rep_done":
+                done += 1
+            elif kind in ("hypercall_continued", "hypercall_returned"):
+                found.append(Stay(first, done, at - begun))
+        return Stays(tuple(found))
 
     def __repr__(self) -> str:
         return (

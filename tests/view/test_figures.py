@@ -15,9 +15,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from hvlab.capture.accesses import AddressTrace
+from hvlab.lab.slices import sweep_slices
+from hvlab.lab.spread import sweep_spread
 from hvlab.lab.study import Row, Table, study, sweep_pages, sweep_tlb
 from hvlab.story.topology import Layout, Leaf, Owned, Share, Tables
-from hvlab.view import figures
+from hvlab.view import figures, sweeps
 
 ROOT = Path(__file__).parent.parent.parent
 TRACES = ["sort", "gzip", "sqlite"]
@@ -47,6 +49,8 @@ CHARTS = {
     "costs": lambda: figures.costs(sweep_pages(TRACES, limit=FEW)),
     "costs_of_one": lambda: figures.costs(study("sqlite", limit=FEW)),
     "costs_of_nothing": lambda: figures.costs(Table("Page size", (made("idle", 0), made("idle", 0, guest=21)))),
+    "slice_stays": lambda: sweeps.slice_stays(sweep_slices()),
+    "table_memory": lambda: sweeps.table_memory(sweep_spread()),
     "reachability": lambda: figures.reachability(LAYOUT),
     "broken": lambda: figures.reachability(BROKEN),
     "nothing_mapped": lambda: figures.reachability(replace(LAYOUT, leaves=())),
@@ -129,6 +133,14 @@ def test_the_words_of_the_studies_name_traces_and_numbers():
     assert re.search(r"sort from \d+\.\d\d% with 8 entries to \d+\.\d\d% with 512; gzip from ", hits.alt)
     assert re.search(r"sqlite from \d+\.\d\d table reads for 1,000 accesses with ", costs.alt)
     assert hits.text == str(sweep_tlb(TRACES, limit=FEW))
+
+
+def test_the_words_of_the_sweeps_name_every_number_that_is_drawn():
+    stays, memory = (CHARTS[name]() for name in ("slice_stays", "table_memory"))
+
+    assert "37: longest stay 6550 ns, in all 178.0 µs" in stays.alt and "The aim of 50.0 µs" in stays.alt
+    assert "4 KiB: 16 KiB" in memory.alt and "512 GiB: 1,540 KiB" in memory.alt
+    assert stays.text == repr(sweep_slices()) and memory.text == repr(sweep_spread())
 
 
 def test_the_words_of_reachability_say_who_reaches_what_and_what_is_wrong():
