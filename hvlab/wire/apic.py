@@ -50,14 +50,10 @@ class Offset(IntEnum):
 
 
 class ApicMsr(IntEnum):
-    """Model-specific registers around the local APIC. Source: SDM vol. 4; TLFS, virtual interrupts."""
+    """Model-specific registers beside the local APIC's own. Source: SDM vol. 4."""
 
     APIC_BASE = 0x1B
     TSC_DEADLINE = 0x6E0
-    EOI = 0x40000070
-    ICR = 0x40000071
-    TPR = 0x40000072
-    VP_ASSIST_PAGE = 0x40000073
 
 
 class Delivery(IntEnum):
@@ -99,7 +95,7 @@ class ApicBase(Word):
 
 
 class Svr(Word):
-    """Spurious-interrupt vector register."""
+    """Spurious-interrupt vector register. Source: SDM vol. 3A, local APIC."""
 
     vector: int = bits(0, 8, "Vector that is delivered when an interrupt disappeared.", kind="hex")
     enable: int = bit(8, "Software switches the APIC on; without it fixed interrupts are not taken.")
@@ -108,7 +104,10 @@ class Svr(Word):
 
 
 class Icr(Word):
-    """Interrupt command register (x2APIC form; an xAPIC has the destination in bits 63:56)."""
+    """Interrupt command register (x2APIC form; an xAPIC has the destination in bits 63:56).
+
+    Source: SDM vol. 3A, local APIC.
+    """
 
     vector: int = bits(0, 8, "Vector of the interrupt; page number of the start-up code for SIPI.", kind="hex")
     delivery_mode: int = bits(8, 3, "0 fixed, 1 lowest priority, 2 SMI, 4 NMI, 5 INIT, 6 start-up.")
@@ -121,7 +120,7 @@ class Icr(Word):
 
 
 class Lvt(Word):
-    """An entry of the local vector table."""
+    """An entry of the local vector table. Source: SDM vol. 3A, local APIC."""
 
     vector: int = bits(0, 8, "Vector to raise.", kind="hex")
     delivery_mode: int = bits(8, 3, "As in the ICR (not for timer and error).")
@@ -134,7 +133,10 @@ class Lvt(Word):
 
 
 class Esr(Word):
-    """Error status register: a write shows what was collected since the write before, and begins anew."""
+    """Error status register: a write shows what was collected since the write before, and begins anew.
+
+    Source: SDM vol. 3A, local APIC.
+    """
 
     send_checksum: int = bit(0, "P6 only.")
     receive_checksum: int = bit(1, "P6 only.")
@@ -147,7 +149,7 @@ class Esr(Word):
 
 
 class Version(Word):
-    """Local APIC version register."""
+    """Local APIC version register. Source: SDM vol. 3A, local APIC."""
 
     version: int = bits(0, 8, "0x10 to 0x15: an APIC inside the processor.", kind="hex")
     max_lvt: int = bits(16, 8, "Entries of the local vector table, less one.")
@@ -155,7 +157,10 @@ class Version(Word):
 
 
 class Divide(Word):
-    """Divide configuration register of the timer: 0, 1, 3 and then 128, by way of 1011b for 1."""
+    """Divide configuration register of the timer: by 2 to 128 for codes 0 to 6, by 1 for 7.
+
+    Source: SDM vol. 3A, local APIC.
+    """
 
     low: int = bits(0, 2, "Bits 1:0 of the code.")
     high: int = bit(3, "Bit 2 of the code.")
