@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import hvlab
 from hvlab.errors import HvlabError
+from hvlab.story.gate import mode
 
 if TYPE_CHECKING:
     from hvlab.capture.accesses import AddressTrace
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.rest = rest
     run: Command = chosen.run
     try:
+        mode()
         return run(chosen)
     except HvlabError as error:
         problem = str(error)

@@ -6,7 +6,10 @@ does wrong is one of these: the attributes say what was asked, what was found an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from hvlab.language import _
 
 LONGEST: Final = 240
 ODD: Final = frozenset(
@@ -66,3 +69,29 @@ class BadRequest(HvlabError):
 
     def __reduce__(self) -> tuple[type[BadRequest], tuple[str, str, str]]:
         return BadRequest, (self.asked, self.found, self.attempt)
+
+
+class UnknownMode(HvlabError, ValueError):
+    """``HVLAB_MODE`` is none of the three; in a notebook one line is shown, no traceback.
+
+    Attributes
+    ----------
+    asked : what the variable says.
+    modes : what it may say.
+    """
+
+    def __init__(self, asked: object, modes: Sequence[str]) -> None:
+        self.asked, self.modes = plain(asked, 40), tuple(modes)
+        *first, last = self.modes
+        super().__init__(
+            _("HVLAB_MODE is {asked}; it may be {first} or {last}").format(
+                asked=repr(self.asked), first=", ".join(first), last=last
+            )
+        )
+
+    def __reduce__(self) -> tuple[type[UnknownMode], tuple[str, tuple[str, ...]]]:
+        return UnknownMode, (self.asked, self.modes)
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in the place of a traceback."""
+        return [str(self)]

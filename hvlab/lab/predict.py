@@ -13,7 +13,18 @@ from hvlab.errors import plain
 from hvlab.lab import progress
 from hvlab.lab.items import Item, find
 from hvlab.language import _
-from hvlab.story.gate import CONFIDENCE, WANTED_NUMBER, Gate, Outcome, answer_text, judge, mode, parse
+from hvlab.story.gate import (
+    CONFIDENCE,
+    MOST_ORDERED,
+    WANTED_NUMBER,
+    Gate,
+    Outcome,
+    answer_text,
+    judge,
+    mode,
+    parse,
+    truth_of,
+)
 from hvlab.story.storyboard import Storyboard
 
 _asked: dict[str, "Prediction"] = {}
@@ -42,14 +53,20 @@ class Prediction:
         """The question's id, such as ``"05.reads"``."""
         return self.item.id
 
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The question as a gate without a story: how an answer is read and written."""
+        return self.item.asked().as_json(0)
+
     def give(self, answer: Any, confidence: str = "") -> str:
         """Take an answer; return a sentence if it cannot be read, else nothing. A second answer changes nothing."""
         try:
-            value = parse({"kind": self.item.kind, "choices": []}, as_typed(answer))
+            value = parse(self.shape, as_typed(answer))
         except ValueError as refused:
             return f"{plain(answer, 40)}: {refused}."
         if confidence not in ("", *CONFIDENCE):
-            return f"{plain(confidence, 40)}: wanted {', '.join(CONFIDENCE[:-1])} or {CONFIDENCE[-1]}."
+            told = _("{given}: wanted {first} or {last}.")
+            return told.format(given=plain(confidence, 40), first=", ".join(CONFIDENCE[:-1]), last=CONFIDENCE[-1])
         if self.answer is None:
             self.answer, self.confidence = value, confidence
             self._note()
@@ -82,35 +99,50 @@ class Prediction:
         if self.answer is None:
             return None
         gate = self.item.gate(story).as_json(len(story) - 1)
-        return judge(gate, self.answer, story.value(gate["fact"], gate["at"]), self.confidence)
+        truth = truth_of(gate, lambda fact: story.value(fact, gate["at"]))
+        return judge(gate, self.answer, truth, self.confidence)
 
     def __repr__(self) -> str:
         if self.answer is not None:
-            said = answer_text({"kind": self.item.kind, "choices": []}, self.answer)
-            sure = f", {self.confidence}" if self.confidence else ""
+            said, sure = answer_text(self.shape, self.answer), f", {_(self.confidence)}" if self.confidence else ""
             told = _("{id}: you said {said}{sure}. The story below it is open.")
             return told.format(id=self.id, said=said, sure=sure)
-        example = _("True") if self.item.kind == "yes" else _("your number")
+        example, more = self._example()
         wait = _("The story below waits for it.") if mode() == "learn" else _("The story below is open ({mode} mode).")
         told = _("{id}: {question}\n{wait} Answer there, or here: predict({name}, {example})")
-        words = {"question": _(self.item.question), "wait": wait.format(mode=mode()), "example": example}
+        words = {
+            "question": "\n".join([_(self.item.question), *more]),
+            "wait": wait.format(mode=mode()),
+            "example": example,
+        }
         return told.format(id=self.id, name=repr(self.id), **words)
+
+    def _example(self) -> tuple[str, list[str]]:
+        """How an answer is written, and what may be chosen, with numbers."""
+        shape = self.shape
+        numbered = [f"  {one['value']}  {one['label']}" for one in [*shape["choices"], *shape.get("reasons", [])]]
+        if self.item.kind == "order":
+            return "[" + ", ".join(one["value"] for one in shape["choices"]) + "]", numbered
+        if self.item.reasons:
+            return f"(True, {shape['reasons'][0]['value']})", numbered
+        return "True" if self.item.kind == "yes" else _("your number"), numbered
 
 
 def as_typed(answer: Any) -> Any:
-    """Return an answer as a plain number, truth value or text, by its type; the answer's own methods are not asked.
+    """Return an answer as plain numbers, truth values or texts, by its type; the answer's own methods are not asked.
 
     Raises
     ------
     ValueError
         With the sentence that the learner sees, for every other type.
     """
-    kind = type(answer)
-    if kind in (int, str, bool):
-        return answer
-    if issubclass(kind, np.integer):
-        return int(answer)
-    raise ValueError(WANTED_NUMBER)
+    several = type(answer) in (list, tuple) and len(answer) <= MOST_ORDERED
+    plain_parts = []
+    for part in answer if several else [answer]:
+        if type(part) not in (int, str, bool) and not issubclass(type(part), np.integer):
+            raise ValueError(_(WANTED_NUMBER))
+        plain_parts.append(int(part) if issubclass(type(part), np.integer) else part)
+    return tuple(plain_parts) if several else plain_parts[0]
 
 
 def predict(id: str, answer: Any = None, confidence: str = "") -> Prediction:
@@ -121,7 +153,8 @@ def predict(id: str, answer: Any = None, confidence: str = "") -> Prediction:
     id
         Such as ``"05.reads"``.
     answer
-        A number, decimal or ``"0x18"``; True or False for a yes-or-no question. None asks.
+        A number, decimal or ``"0x18"``; True or False for a yes-or-no question, with the number of a reason where one
+        is asked for: ``(False, 3)`` or ``"no, 3"``; an order as a list of numbers or names. None asks.
     confidence
         `guess`, `think` or `sure`.
     """

@@ -19,7 +19,7 @@ from hvlab.errors import BadRequest
 from hvlab.story.build import build
 from hvlab.story.caption import MASK, Enums, fill, known_kind, names_in, show_value, signed
 from hvlab.story.frame import CHANGES, COLUMNS, NONE, WRITES, Arrays, Fact, Frame, Kind, Page, Place
-from hvlab.story.gate import Gate, check_gate
+from hvlab.story.gate import Gate, check_gate, check_truth, truth_of
 from hvlab.story.picture import Picture, check_picture
 from hvlab.trace.words import ENUMS
 
@@ -294,6 +294,8 @@ class Storyboard:
             check_picture(picture, kinds, self.scene["words"], enums)
         for gate in self.scene["gates"]:
             check_gate(gate, len(self), kinds)
+            if gate["kind"] == "order" or "reasons" in gate:
+                check_truth(gate, truth_of(gate, self.state_at(gate["at"]).__getitem__))
 
 
 def canonical(value: Any) -> str:

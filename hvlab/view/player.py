@@ -7,7 +7,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from hvlab.story.gate import CONFIDENCE, Outcome, judge, mode, parse
+from hvlab.story.gate import CONFIDENCE, Outcome, judge, mode, parse, truth_of
 from hvlab.story.storyboard import Storyboard
 from hvlab.view.esm import css, join
 from hvlab.view.still import still_html
@@ -86,7 +86,8 @@ class Player(anywidget.AnyWidget):
     def outcome(self, id: str) -> Outcome:
         """An answered prediction beside what the machine did."""
         gate, answer = self._gate(id), self.answers[id]
-        return judge(gate, int(answer["value"]), self.board.value(gate["fact"], gate["at"]), answer["confidence"])
+        truth = truth_of(gate, lambda fact: self.board.value(fact, gate["at"]))
+        return judge(gate, int(answer["value"]), truth, answer["confidence"])
 
     def _gate(self, id: str) -> dict[str, Any]:
         gates: list[dict[str, Any]] = self.board.scene["gates"]

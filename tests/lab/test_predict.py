@@ -2,22 +2,29 @@
 
 import numpy as np
 import pytest
+from story.walks import GVA, USER, WRITE, unmapped
 
 from hvlab.errors import BadRequest
 from hvlab.hardware.tlb import Geometry
 from hvlab.lab import items
 from hvlab.lab import predict as asking
-from hvlab.lab.items import l05
+from hvlab.lab.items import Item, l05
 from hvlab.lab.left_out import confessions, left_out
 from hvlab.lab.predict import Prediction, again, as_typed, predict
 from hvlab.lab.tell import shortened, tell
 from hvlab.lab.walks import one_walk
 from hvlab.story.cells import NOWHERE
-from hvlab.story.gate import judge
+from hvlab.story.gate import judge, truth_of
 from hvlab.story.walk import story_of
 from hvlab.view import show
 
 ID = "05.reads"
+REASONS = items.find("05.violation").reasons
+
+
+def blocked():
+    """A walk that the second level refuses: the guest maps a page that it does not have."""
+    return unmapped().go((GVA, USER | WRITE))
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +39,7 @@ def learner(monkeypatch):
 
 def judged(story, value, id=ID):
     gate = items.find(id).gate(story).as_json(len(story) - 1)
-    return judge(gate, value, story.value(gate["fact"], gate["at"]))
+    return judge(gate, value, truth_of(gate, lambda fact: story.value(fact, gate["at"])))
 
 
 # answers
@@ -88,8 +95,55 @@ def test_an_unknown_confidence_is_named(capsys):
 
 
 def test_yes_and_no_are_answers_to_a_yes_or_no_question():
-    assert predict("05.violation", True).answer == 1
-    assert again("05.violation").answer is None and predict("05.violation", "no").answer == 0
+    item = Item("00.yes", "Is it so?", "yes", "reads", "It is: {value}.")
+
+    given = [Prediction(item) for _ in range(3)]
+
+    assert [one.give(answer) for one, answer in zip(given, (True, "no", "perhaps"), strict=True)][:2] == ["", ""]
+    assert [one.answer for one in given] == [1, 0, None]
+
+
+@pytest.mark.parametrize("given", ["no, 3", (False, 3), ["no", "3"], "no, " + REASONS[3], "6"])
+def test_a_reason_is_picked_with_the_yes_or_no(given):
+    assert predict("05.violation", given).answer == 6
+
+
+@pytest.mark.parametrize("given", [True, "no", "no, 4", (False, 3, 3), "perhaps, 3", "7.5", (), 14])
+def test_a_yes_or_no_alone_is_no_answer_where_a_reason_is_asked_for(given, capsys):
+    assert predict("05.violation", given).answer is None
+    assert (
+        "wanted yes or no, and the number of a reason, such as no, 1. Nothing is recorded." in capsys.readouterr().out
+    )
+
+
+def test_a_question_with_choices_shows_them_with_their_numbers():
+    text = repr(predict("05.violation"))
+
+    assert f"\n  3  {REASONS[3]}\n" in text and "predict('05.violation', (True, 1))" in text
+    assert repr(predict("05.violation", "no, 3", "sure")).startswith(
+        f"05.violation: you said no, because {REASONS[3]}, sure."
+    )
+
+
+ORDER = Item(
+    "00.order", "In which order?", "order", "reads", "{value}.", choices={1: "root", 2: "child", 3: "hypervisor"}
+)
+
+
+@pytest.mark.parametrize("given", [[3, 1, 2], "3, 1, 2", "3 1 2", "hypervisor > root > child", 0x312])
+def test_an_order_is_read_as_numbers_or_names(given):
+    asked = Prediction(ORDER)
+
+    assert (asked.give(given), asked.answer) == ("", 0x312)
+    assert "you said hypervisor → root → child." in repr(asked)
+
+
+@pytest.mark.parametrize("given", [[3, 1], "3, 1, 1", "3, 1, moon", "312", [[3, 1, 2]], "", "1, 2, 3, 3"])
+def test_an_order_that_leaves_a_name_out_or_says_it_twice_is_no_answer(given):
+    asked = Prediction(ORDER)
+
+    assert "wanted" in asked.give(given) and asked.answer is None
+    assert "predict('00.order', [1, 2, 3])" in repr(asked) and "\n  3  hypervisor\n" in repr(asked)
 
 
 def test_an_unknown_question_is_answered_with_the_nearest_three():
@@ -150,11 +204,15 @@ def test_models_count_with_caches_and_at_every_grain_alike():
     assert fine.value("reads") == 1
 
 
-def test_the_question_of_the_violation_tells_an_exit_from_an_exception():
-    story = story_of(one_walk())
+def test_the_question_of_the_violation_tells_an_exit_from_an_exception_and_asks_why():
+    story = story_of(blocked())
 
-    assert judged(story, 1, "05.violation").model == "violation-is-page-fault"
-    assert judged(story, 0, "05.violation").right
+    said = {value: judged(story, value, "05.violation") for value in (6, 3, 7, 12, 2)}
+
+    assert [one.right for one in said.values()] == [True, False, False, False, False]
+    assert [one.model for one in said.values()] == ["", *["violation-is-page-fault"] * 2, "nobody-is-told", ""]
+    assert said[2].explains == "The answer is right; the reason is another one."
+    assert said[6].truth == f"Did the guest get an exception: no, because {REASONS[3]}."
     assert story.value("row", 0) == NOWHERE
 
 

@@ -38,7 +38,7 @@ that is made stands in ``_()``. Each module's tests compare the truth of every i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -46,6 +46,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from hvlab.errors import BadRequest, plain
+from hvlab.language import N_, _
 from hvlab.story.gate import Gate
 from hvlab.story.storyboard import Storyboard
 
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from hvlab.lab import exercise
 
 Facts = Mapping[str, int]
-NTH = ("first", "second", "third", "fourth")
+NTH = (N_("The first: {says}"), N_("The second: {says}"), N_("The third: {says}"), N_("The fourth: {says}"))
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,32 @@ class Model:
         What somebody who holds the idea answers, computed from the story.
     parts
         Whether the facts of a frame show what the idea leaves out; the first such frame is where both part.
+    reason
+        Of a question that asks for one: the reason that somebody who holds the idea picks; 0 for any.
     """
 
     name: str
     says: str
     answer: Callable[[Storyboard], int]
     parts: Callable[[Facts], bool]
+    reason: int = 0
 
 
 @dataclass(frozen=True)
 class Item:
-    """A question whose truth is a fact of the story that it closes."""
+    """A question whose truth is a fact of the story that it closes.
+
+    Parameters
+    ----------
+    kind, fact, tells, frame
+        As for `hvlab.story.gate.Gate`.
+    choices
+        For `pick`, `subset` and `order`: value -> what it is called. An order is dealt as it stands here, so let it
+        stand in another order than the true one.
+    reasons, because
+        For `yes`: at least three clauses that follow *because*, by their values from 1 on, and the fact that gives
+        the right one.
+    """
 
     id: str
     question: str
@@ -87,25 +103,47 @@ class Item:
     tells: str
     models: tuple[Model, ...] = ()
     frame: int = 0
+    choices: Mapping[int, str] = field(default_factory=dict)
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    because: str = ""
 
     def gate(self, story: Storyboard) -> Gate:
         """Return the gate that this question puts on a story: its models run on the same story."""
-        found: dict[int, list[Model]] = {}
+        found: dict[tuple[int, int], list[Model]] = {}
         for model in self.models:
-            found.setdefault(model.answer(story), []).append(model)
-        truth = story.value(self.fact)
-        wrong = [_entry(story, value, models) for value, models in found.items() if value != truth]
-        return Gate(self.id, self.frame, self.question, self.kind, self.fact, wrong=wrong, tells=self.tells)
+            found.setdefault((model.answer(story), model.reason), []).append(model)
+        truth, reason = story.value(self.fact), story.value(self.because) if self.reasons else 0
+        other = [(key, models) for key, models in found.items() if key[0] != truth or key[1] not in (0, reason)]
+        wrong = [_entry(story, *key, models) for key, models in other]
+        return self.asked(wrong)
+
+    def asked(self, wrong: Sequence[Mapping[str, Any]] = ()) -> Gate:
+        """Return the question as a gate, in the learner's language, with the wrong answers that are known."""
+        choices = [{"value": value, "label": _(label)} for value, label in self.choices.items()]
+        reasons = [{"value": value, "label": _(label)} for value, label in self.reasons.items()]
+        return Gate(
+            id=self.id,
+            frame=self.frame,
+            question=_(self.question),
+            kind=self.kind,
+            fact=self.fact,
+            wrong=[dict(one) for one in wrong],
+            choices=choices,
+            tells=_(self.tells),
+            reasons=reasons,
+            because=self.because,
+        )
 
 
-def _entry(story: Storyboard, value: int, models: Sequence[Model]) -> dict[str, Any]:
+def _entry(story: Storyboard, value: int, reason: int, models: Sequence[Model]) -> dict[str, Any]:
     """A wrong answer as the gate wants it; ideas that agree on this story are all named."""
     parts = [_first(story, model.parts) for model in models]
-    says = models[0].says
+    says = _(models[0].says)
     if len(models) > 1:
-        told = (f"The {nth}: {model.says}" for nth, model in zip(NTH, models, strict=False))
-        says = " ".join(["the same number here.", *told])
-    return {"value": value, "name": " or ".join(one.name for one in models), "says": says, "frame": min(parts)}
+        told = (_(nth).format(says=_(model.says)) for nth, model in zip(NTH, models, strict=False))
+        says = " ".join([_("the same number here."), *told])
+    name = _(" or ").join(one.name for one in models)
+    return {"value": value, "name": name, "says": says, "frame": min(parts)} | ({"reason": reason} if reason else {})
 
 
 def _first(story: Storyboard, test: Callable[[Facts], bool]) -> int:

@@ -91,6 +91,20 @@ ITEMS: Final = (
                 lambda story: 1,
                 lambda facts: facts["fault"] > 0,
             ),
+            Model(
+                "nobody-is-told",
+                "the access is not dropped in silence. The processor leaves the guest, and says where and why.",
+                lambda story: 0,
+                lambda facts: facts["fault"] > 0,
+                reason=6,
+            ),
         ),
+        reasons={  # by the value of the fact `fault`: what the processor made of it
+            1: "a right is missing, and a missing right is a page fault of whoever runs",
+            2: "the two levels disagree, which is a general protection fault",
+            3: "that entry belongs to the hypervisor: the processor leaves the guest",
+            6: "there is nothing behind the address: the access is dropped",
+        },
+        because="fault",
     ),
 )
