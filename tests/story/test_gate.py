@@ -1,4 +1,4 @@
-"""Answers in several parts: an order of names, and a yes or no with its reason; and the mode in which a gate is open."""
+"""Answers in several parts: an order of names, and a yes or no with its reason; the mode in which a gate is open."""
 
 import pytest
 
