@@ -1,5 +1,6 @@
 """What a guest finds out by CPUID about the hypervisor below it, as a table; and six calls that a child may try."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,13 +41,19 @@ class Leaves:
     def __getitem__(self, leaf: int) -> tuple[int, int, int, int]:
         return dict(self.rows)[leaf]
 
+    @staticmethod
+    def table(rows: Sequence[tuple[int, tuple[int, int, int, int]]]) -> str:
+        """Return leaves as numbers, a line each."""
+        lines = ["leaf        EAX         EBX         ECX         EDX"]
+        return "\n".join(
+            [*lines, *(f"{leaf:#010x}  " + "  ".join(f"{w:#010x}" for w in words) for leaf, words in rows)]
+        )
+
     def __repr__(self) -> str:
-        lines = ["leaf        EAX         EBX         ECX         EDX         as text"]
-        for leaf, words in self.rows:
-            numbers = "  ".join(f"{word:#010x}" for word in words)
-            said = f"  {text(leaf, words)}" if text(leaf, words) else ""
-            lines.append(f"{leaf:#010x}  {numbers}{said}")
-        return "\n".join([*lines, "", *(f"{leaf:#010x}  {MEANS[leaf]}" for leaf, _words in self.rows)])
+        head, *lines = self.table(self.rows).splitlines()
+        told = [f"{line}  {text(*row)}".rstrip() for line, row in zip(lines, self.rows, strict=True)]
+        means = (f"{leaf:#010x}  {MEANS[leaf]}" for leaf, _words in self.rows)
+        return "\n".join([f"{head}         as text", *told, "", *means])
 
     @property
     def privileges(self) -> int:

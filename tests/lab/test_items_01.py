@@ -6,14 +6,16 @@ from hvlab.lab.calling import established
 from hvlab.lab.check import check
 from hvlab.lab.deal import hand
 from hvlab.lab.discovery import cpuid_leaves
+from hvlab.lab.hint import hint
 from hvlab.lab.items import e01
 from hvlab.lab.permits import BY_CODE, CALLS, CHILD, ROOT, allowed, inspect, least
 from hvlab.machine import Machine
+from hvlab.trace.words import grouped
 from hvlab.wire.hypercalls import CALLS as SHAPES
 from hvlab.wire.tlfs import SELF, HypercallControl, HypercallResult, Status
 
 SEEDS = range(1000)
-EVERY = (e01.E1, e01.E2, e01.E3, e01.X1, *e01.SHORTS)
+EVERY = (e01.BLANK, e01.BLANKS, e01.E1, e01.E2, e01.E3, e01.X1, *e01.SHORTS)
 # code: (bit of the mask or None, what else): the test's own table. own: a child may, about itself.
 TABLE = {
     0x02: (None, "own"), 0x03: (None, "own"), 0x0B: (None, "own"), 0x0D: (48, "own"), 0x0F: (48, "own"),
@@ -41,16 +43,37 @@ def test_the_table_of_calls_is_the_test_s_own_table():
     assert all(one.related(CHILD) == (TABLE[one.code][1] == "own") for one in CALLS) and len(CALLS) == 40
 
 
+def by_digits(world):
+    """The five answers of a dump, read from the digits of its numbers."""
+    rows = dict(world.rows)
+    return {
+        "hyperv": int(bytes.fromhex(f"{rows[0x40000001][0]:08x}")[::-1] == b"Hv#1"),
+        "build": rows[0x40000002][0],
+        "privileges": int(f"{rows[0x40000003][1]:08x}{rows[0x40000003][0]:08x}", 16),
+        "hints": tuple(k for k in range(32) if f"{rows[0x40000004][0]:032b}"[31 - k] == "1"),
+        "hardware": tuple(k for k in (3, 4, 5) if f"{rows[0x40000006][0]:032b}"[31 - k] == "1"),
+    }
+
+
 def test_a_dump_is_decoded_as_letters_and_digits_say_in_a_thousand_worlds():
     for seed in SEEDS:
         world = e01.E1.deal(seed)
-        rows = dict(world.rows)
-        hyperv, build, mask, hints, hardware = e01.E1.truth(world)
-        assert hyperv == int(bytes.fromhex(f"{rows[0x40000001][0]:08x}")[::-1] == b"Hv#1")
-        assert build == rows[0x40000002][0]
-        assert f"{mask:016x}" == f"{rows[0x40000003][1]:08x}{rows[0x40000003][0]:08x}"
-        assert hints == tuple(k for k in range(32) if f"{rows[0x40000004][0]:032b}"[31 - k] == "1")
-        assert hardware == tuple(k for k in (3, 4, 5) if f"{rows[0x40000006][0]:032b}"[31 - k] == "1")
+        assert e01.E1.truth(world) == tuple(by_digits(world).values())
+
+
+def test_what_is_left_open_is_what_the_digits_say_in_a_thousand_worlds_and_stands_nowhere_in_the_task():
+    for seed in SEEDS:
+        one, two = e01.BLANK.deal(seed), e01.BLANKS.deal(seed)
+        assert e01.BLANK.truth(one) == by_digits(one)["privileges"]
+        assert e01.BLANKS.truth(two) == (by_digits(two)["hyperv"], by_digits(two)["hints"])
+        assert e01.BLANK.ask(one).count("____") == 1 and grouped(e01.BLANK.truth(one), 16) not in e01.BLANK.ask(one)
+        assert e01.BLANKS.ask(two).count("____") == 2 and str(list(e01.BLANKS.truth(two)[1])) not in e01.BLANKS.ask(two)
+
+
+def test_a_worked_dump_has_a_caption_for_each_field():
+    said = hint("01.E1", 3).text
+
+    assert all(f"  {name}: leaf 0x4000000" in said for name in ("hyperv", "build", "privileges", "hints", "hardware"))
 
 
 def test_what_only_a_may_do_is_what_the_slow_table_says_in_a_thousand_worlds():

@@ -4,130 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hvlab.lab.answer import Collection, Number, Plain, Sentence, record
-from hvlab.lab.discovery import LEAVES, Leaves
+from hvlab.lab.answer import Collection, Number, Plain, Sentence
 from hvlab.lab.exercise import Exercise, World, Wrong
+from hvlab.lab.items.e01_dump import BITS, BLANK, BLANKS, E1, HALF, REAL, SWAPPED, swapped
 from hvlab.lab.permits import BY_CODE, CALLS, CHILD, PARENT_OR_SELF, REGISTERS, ROOT, Permit, allowed, least
 from hvlab.lab.seed import Draw
 from hvlab.language import N_, _
 from hvlab.trace.words import grouped
-from hvlab.wire import cpuid
-from hvlab.wire.cpuid import HardwareBits, RecommendationBits
-from hvlab.wire.tlfs import GUEST_PRIVILEGES, PrivilegeMask
+from hvlab.wire.tlfs import PrivilegeMask
 
-HALF: Final = (1 << 32) - 1
-REAL: Final = (GUEST_PRIVILEGES, 0x30_0000_0AFF)  # two boot logs: a WSL2 guest, a guest of KVM
-BITS: Final = tuple(one.lo for one in PrivilegeMask.fields)
 RELATION: Final = N_("a call may ask for being the parent, or the root: no bit of a mask gives that.")
-SWAPPED: Final = N_("EAX of leaf 0x40000003 is the mask's low half, bits 31 to 0; EBX is the high half.")
-
-
-def swapped(mask: int) -> int:
-    """Exchange the halves of a mask."""
-    return mask >> 32 | (mask & HALF) << 32
-
-
-# E1: a CPUID dump ----------------------------------------------------------------------------------------------------
-
-DECODED: Final = record(
-    hyperv=Number(high=1), build=Number(high=HALF), privileges=Number("hex"), hints=Collection(Number(high=63)),
-    hardware=Collection(Number(high=63)),
-)  # fmt: skip
-OTHERS: Final = (b"Linux KVM Hv", b"KVMKVMKVM\0\0\0", b"HvlabHvlab\0\0")
-NOT_IT: Final = (b"Hv#0", b"Xv#1", b"\0\0\0\0")
-
-
-def word(data: bytes) -> int:
-    return int.from_bytes(data, "little")
-
-
-def dump(draw: Draw) -> World:
-    """Draw eight leaves in which vendor and interface tell two different stories."""
-    conforms = draw.chance(1, 2)
-    vendor = draw.pick(OTHERS) if conforms else cpuid.VENDOR_NAME
-    interface = cpuid.INTERFACE_NAME if conforms else draw.pick(NOT_IT)
-    mask = draw.pick(REAL) ^ sum(1 << bit for bit in draw.sample(BITS, 6))
-    hints = sum(1 << bit for bit in draw.sample([one.lo for one in RecommendationBits.fields], draw.between(4, 8)))
-    hardware = sum(1 << bit for bit in draw.sample([one.lo for one in HardwareBits.fields], draw.between(3, 6)))
-    names = [word(vendor[k : k + 4]) for k in (0, 4, 8)]
-    rows: dict[int, tuple[int, int, int, int]] = {
-        cpuid.PRESENT_LEAF: (draw.bits(24), draw.bits(32), cpuid.HYPERVISOR_PRESENT | draw.bits(28), draw.bits(32)),
-        cpuid.VENDOR: (cpuid.HARDWARE + draw.below(4), names[0], names[1], names[2]),
-        cpuid.INTERFACE: (word(interface), 0, 0, 0),
-        cpuid.VERSION: (draw.between(9200, 26100), 0x000A0000, draw.below(4), draw.bits(16)),
-        cpuid.FEATURES: (mask & HALF, mask >> 32, draw.below(8), draw.bits(31)),
-        cpuid.RECOMMENDATIONS: (hints, draw.between(1, 4096), draw.between(39, 52), 0),
-        cpuid.LIMITS: (draw.between(8, 240), draw.between(8, 320), draw.between(100, 4000), 0),
-        cpuid.HARDWARE: (hardware, 0, 0, 0),
-    }
-    return Leaves(tuple((leaf, rows[leaf]) for leaf in LEAVES))
-
-
-def in_use(world: Leaves) -> tuple[int, ...]:
-    """The numbers among 3, 4, 5 that leaf 0x40000006 sets: SLAT, DMA remapping, interrupt remapping."""
-    found = HardwareBits.decode(world[cpuid.HARDWARE][0])
-    known = ("second_level", "dma_remapping", "interrupt_remapping")
-    return tuple(HardwareBits.lo(name) for name in known if getattr(found, name))
-
-
-def set_bits(value: int) -> tuple[int, ...]:
-    return tuple(bit for bit in range(64) if value >> bit & 1)
-
-
-def decoded(world: Leaves, hyperv: int | None = None, mask: int | None = None, shift: int = 0) -> Plain:
-    """The answer, or what a wrong idea makes of it."""
-    conforms = int(world[cpuid.INTERFACE][0] == word(cpuid.INTERFACE_NAME))
-    return (
-        conforms if hyperv is None else hyperv,
-        world[cpuid.VERSION][0],
-        world.privileges if mask is None else mask,
-        tuple(bit + shift for bit in set_bits(world[cpuid.RECOMMENDATIONS][0])),
-        tuple(bit + shift for bit in in_use(world)),
-    )
-
-
-def by_vendor(world: Leaves) -> int:
-    """Whether the vendor's name is Microsoft's."""
-    return int(b"".join(part.to_bytes(4, "little") for part in world[cpuid.VENDOR][1:]) == cpuid.VENDOR_NAME)
-
-
-E1: Final = Exercise(
-    id="01.E1",
-    version=1,
-    kind="trace",
-    shape=DECODED,
-    make=dump,
-    ask=lambda world: _(
-        "A guest reads these CPUID leaves. Give a dictionary: hyperv (1 if it may use Microsoft's interface, else 0), "
-        "build (decimal), privileges (64 bits), hints (the numbers of the bits that are set in leaf 0x40000004 EAX), "
-        "hardware (which of the bits 3, 4, 5 are set in leaf 0x40000006 EAX).\n{rows}"
-    ).format(rows=repr(world).split("\n\n")[0].replace("        as text", "").replace("  as text", "")),
-    truth=decoded,
-    tested=N_("one dump of eight leaves; vendor and interface disagree in it on purpose"),
-    hints=(
-        N_("Which leaf holds the name of the interface, and which only the name of its maker?"),
-        N_("Sub-goal: write leaf 0x40000001 EAX as four letters, least byte first. Then build the mask."),
-    ),
-    wrong=(
-        Wrong(
-            "vendor-string-decides",
-            N_("leaf 0x40000001 names the interface. Linux looks at the vendor's name; the TLFS says not to."),
-            "discovery", lambda world: decoded(world, hyperv=by_vendor(world)),
-            asks=N_("What would you decide if another maker offered the same interface?"),
-        ),
-        Wrong("halves-swapped", SWAPPED, "discovery", lambda world: decoded(world, mask=swapped(world.privileges))),
-        Wrong("bits-from-one", N_("bits are counted from 0."), "discovery", lambda world: decoded(world, shift=1)),
-    ),
-    steps=lambda world: [
-        _("interface {name}, build {build}, mask {mask}, hints {hints}, hardware {hardware}").format(
-            name=world[cpuid.INTERFACE][0].to_bytes(4, "little"), build=world[cpuid.VERSION][0],
-            mask=grouped(world.privileges, 16), hints=set_bits(world[cpuid.RECOMMENDATIONS][0]),
-            hardware=in_use(world),
-        )
-    ],
-)  # fmt: skip
-
-
 # E2: two masks -------------------------------------------------------------------------------------------------------
 
 TRAPS: Final = PrivilegeMask.mask("access_memory_pool", "cpu_management")
@@ -323,4 +209,4 @@ X2: Final = Exercise(
     tested=N_("nothing; your sentence is kept"),
 )
 
-EXERCISES: Final = (E1, E2, E3, X1, X2)
+EXERCISES: Final = (BLANK, BLANKS, E1, E2, E3, X1, X2)
