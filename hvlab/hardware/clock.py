@@ -21,6 +21,17 @@ TABLE: dict[str, tuple[int, str, str]] = {
     "rep": (50, "One element of a rep call.", "assumed; a call is to return after 50 us (TLFS, continuation)"),
     "scrub": (100, "A page is filled with zeros.", "assumed: 4 KiB at some 40 GB/s"),
     "flush": (200, "Cached translations are dropped.", "assumed: the order of INVEPT and INVVPID"),
+    "inject": (
+        100,
+        "An interrupt is put into a guest that is entered.",
+        "assumed: one field of the VMCS, and its checks",
+    ),
+    "entry": (600, "A logical processor goes on with the virtual processor that it ran last.", "assumed: like an exit"),
+    "switch": (
+        1500,
+        "A logical processor changes to another virtual processor.",
+        "assumed: registers and control block",
+    ),
     "message": (300, "An intercept message is written and its receiver told.", "assumed"),
 }
 COSTS = [(name, I) for name in TABLE]

@@ -445,7 +445,7 @@ MACHINE = [
 ]
 
 
-VPS, LPS = 8, 2  # room in the state: one type for every machine, since another shape would compile the engine again
+VPS, LPS = 8, 4  # room in the state: one type for every machine, since another shape would compile the engine again
 
 
 def state_type(*more: tuple[Any, ...]) -> np.dtype[np.void]:

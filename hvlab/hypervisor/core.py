@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hvlab.errors import BadRequest
 from hvlab.hardware import flush, processor
 from hvlab.hardware.memory import PAGE, Memory
-from hvlab.hypervisor import stale
+from hvlab.hypervisor import clockwork, scheduler, stale
 from hvlab.hypervisor.partition import SLOTS, Fault, Life, vpid_of, vps_of
 from hvlab.kernel import I
 from hvlab.trace.event import CATALOGUE, COLUMNS, append, by_name
@@ -50,6 +50,8 @@ class Hypervisor:
         self.walked_unseen = False  # a silent run may have read others
         self.unsettled = False  # tables changed since the caches were last compared with them
         self.stale_left = False  # then, some were stale: a walk from one of them fills another stale one
+        self.handlers: dict[int, Callable[[int], None]] = {}  # of VPs whose software takes its interrupts itself
+        self.chooser: Callable[[], Sequence[Sequence[int]]] = tuple  # the root's own scheduler: rows for the next turn
         self._parts: list[Rows] = []
         self._depth = 0
 
@@ -73,8 +75,17 @@ class Hypervisor:
 
     def _spill(self) -> None:
         count = int(self.state["rows"][0])
-        self._parts.append(self.rows[:count].copy())
+        part, base = self.rows[:count].copy(), sum(map(len, self._parts))
+        cause = part[:, 3]
+        part[:, 3] = np.where(cause >= 0, cause + base, np.where(cause < -1, np.maximum(cause + 1 + base, -1), -1))
+        self._parts.append(part)
         self.state["rows"], self.cause = 0, -1
+        for kept in self._kept_causes():  # from now on they count back from the first row of the next part
+            kept[...] = np.where(kept >= 0, kept - count - 1, np.where(kept < -1, kept - count, -1))
+
+    def _kept_causes(self) -> tuple[Rows, ...]:
+        """Return what the state knows of rows: what is due, and what is to happen to a virtual processor."""
+        return self.state["agenda"]["seat"]["cause"], self.state["run"]["cause"]
 
     @contextlib.contextmanager
     def action(self, actor: int = -1) -> Iterator[None]:
@@ -82,6 +93,8 @@ class Hypervisor:
         outer = self.actor, self.cause
         if self._depth == 0:
             self.state["rows"], self._parts = 0, []
+            for kept in self._kept_causes():
+                kept[...] = -1
         self._depth += 1
         self.actor, self.cause = actor, -1
         try:
@@ -91,8 +104,7 @@ class Hypervisor:
             self.actor, self.cause = outer
             if self._depth == 0:
                 self._spill()
-                parts = [Trace(part) for part in self._parts]
-                self.last, self._parts = sum(parts[1:], parts[0]), []
+                self.last, self._parts = Trace(np.concatenate(self._parts)), []
 
     @contextlib.contextmanager
     def caused_by(self, row: int) -> Iterator[None]:
@@ -142,6 +154,45 @@ class Hypervisor:
             self._remember_tables(before)
         self.unsettled |= self.stale_left
         return fault, spa
+
+    def turn(self, rows: Sequence[Sequence[int]] = (), until: int | None = None) -> Rows:
+        """Let simulated time pass: do each row (time, operation, VP, …) at its time, and whatever is due meanwhile.
+
+        Parameters
+        ----------
+        rows : sequence
+            As `hypervisor.clockwork` has them, in the order of time; a time that has passed means now.
+        until : int, optional
+            The time at which it ends; without it, the last row's.
+
+        Returns
+        -------
+        array of int64
+            The answer to each row.
+        """
+        work = np.zeros((len(rows), clockwork.COLUMNS), np.int64)
+        for k, row in enumerate(rows):
+            work[k, : len(row)] = row
+        answer, s, now = np.zeros(len(work), np.int64), self.state["scheduler"][0], int(self.state["now"][0])
+        end, done = max(now, *work[:, 0].tolist(), now if until is None else until), 0
+        while True:
+            s["asked"] = self.cause
+            done += int(clockwork.turn(self.state, self.mem, self.trace, work[done:], answer[done:], end))
+            if s["stop"] == scheduler.STOP_ROOM:
+                self._spill()
+            elif s["stop"] == scheduler.STOP_HANDLER:
+                self._handle(int(s["stop_vp"]), int(s["stop_vector"]))
+            elif s["stop"] == scheduler.STOP_ROOT:
+                self.turn(self.chooser())
+            else:
+                return answer
+
+    def _handle(self, vp: int, vector: int) -> None:
+        """Let the software of a partition handle the interrupt that its virtual processor took."""
+        handler, row = self.handlers.get(vp), int(self.state["run"]["cause"][0, vp])
+        if handler is not None:
+            with self.caused_by(max(row, -1)):
+                handler(vector)
 
     def _remember_tables(self, before: int) -> None:
         """Note which pages were read as a guest's tables: writes to them make cached translations stale."""

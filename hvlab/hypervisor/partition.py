@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from hvlab.hardware import apic, processor
+from hvlab.hardware import apic, ioapic, processor
+from hvlab.hypervisor import agenda, queues, scheduler
 from hvlab.kernel import I
 
 SLOTS = 8
@@ -38,6 +39,11 @@ PARTITION = [
     ("overlay_spn", I),  # the hypercall page of this partition; 0: none yet
     ("overlay_gpn", I),  # where it lies; -1: nowhere
     ("beneath", I),  # the second-level entry that it covers
+    ("born", I),  # when its reference time was 0
+    ("reference_tsc", I),  # the MSR
+    ("tsc_spn", I),  # the reference TSC page; 0: none yet
+    ("crash", I, (6,)),  # the words of a crash report, then CRASH_CTL
+    ("controls", I, (4,)),  # re-enlightenment, TSC emulation and its status, invariant TSC
     ("block_spn", I),  # the page that CreatePartition took from the parent's pool
 ]
 GUEST = [
@@ -67,6 +73,18 @@ STATE = processor.state_type(
     ("partition", PARTITION, (SLOTS,)),
     ("guest", GUEST, (processor.VPS,)),
     ("apic", apic.APIC, (processor.VPS,)),
+    ("ioapic", ioapic.IOAPIC),
+    ("news", [("who", I), ("row", I, (processor.VPS,))]),  # VPs that an interrupt reached, as bits; where it is told
+    ("run", scheduler.RUN, (processor.VPS,)),
+    ("lane", scheduler.LANE, (processor.LPS,)),
+    ("scheduler", scheduler.SCHEDULER),
+    ("agenda", agenda.AGENDA),
+    ("synic", queues.SYNIC, (processor.VPS,)),
+    ("timer", queues.TIMER, (processor.VPS, 4)),
+    ("port", queues.PORT, (queues.PORTS,)),
+    ("connection", queues.CONNECTION, (queues.CONNECTIONS,)),
+    ("messages", queues.MESSAGES),
+    ("overlay", queues.OVERLAY, (queues.OVERLAYS,)),
 )
 
 

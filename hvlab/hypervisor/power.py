@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from hvlab.errors import BadRequest
+from hvlab.hardware import ioapic
 from hvlab.hardware.memory import NOBODY, PAGE, PLACE, WORDS_A_PAGE, PageRecord
-from hvlab.hypervisor import calls_vp
+from hvlab.hypervisor import calls_vp, scheduler
 from hvlab.hypervisor.address import UX, R, W, X, leaf, table
 from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.msr import fill_hypercall_page
@@ -34,6 +35,7 @@ def on(hv: Hypervisor, vendor: int, second_level: int, levels: int, lps: int, mb
     machine["vendor"], machine["second_level"], machine["levels"] = vendor, second_level, levels
     machine["lps"], machine["mbec"], machine["next_id"] = lps, mbec, ROOT + 1
     machine["flush_on_unmap"], machine["tags"] = 1, 1
+    scheduler.switch_on(hv.state)
     first = reserved(pages, levels)
     places = hv.mem[:pages] >> PLACE << PLACE
     hv.mem[:first] = places[:first] | PageRecord.encode(sharer=NOBODY, table=1)
@@ -44,6 +46,7 @@ def on(hv: Hypervisor, vendor: int, second_level: int, levels: int, lps: int, mb
     record["overlay_spn"], record["root"] = 1, 2 << 12
     fill_hypercall_page(hv, 1)
     _identity(hv, pages, levels, first)
+    ioapic.switch_on(hv.state, ROOT)
     calls_vp.setup(hv, 0, ROOT, 0)
     row = hv.tell("partition_created", partition=ROOT, parent=0)
     with hv.caused_by(row):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hvlab.errors import BadFile
-from hvlab.trace import events, hypervisor_events, interrupt_events  # noqa: F401  they fill the catalogue
+from hvlab.trace import events, hypervisor_events, interrupt_events, scheduler_events  # noqa: F401  the catalogue
 from hvlab.trace.event import CATALOGUE, COLUMNS, Event, by_name
 from hvlab.trace.words import say
 

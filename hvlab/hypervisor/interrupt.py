@@ -1,0 +1,36 @@
+"""An interrupt for a virtual processor: into its local APIC, and the scheduler is told.
+
+SynIC, timers, IPIs and devices all raise through `request`; an EOI goes through `end`. A virtual processor that halts
+becomes ready; one that runs takes the interrupt; for one that waits it stays pending.
+"""
+
+from hvlab.hardware import apic
+from hvlab.hypervisor import scheduler, virtual_apic
+from hvlab.kernel import kernel
+
+
+@kernel
+def request(m, mem, trace, vp, cause, vector, level, auto_eoi):
+    """Raise a vector in a virtual processor's APIC, and let the scheduler look at it: (result, cause)."""
+    result, cause = apic.raise_vector(m, trace, vp, cause, vector, level, auto_eoi)
+    if result == apic.QUEUED:
+        scheduler.kick(m, vp, cause)
+    return result, cause
+
+
+@kernel
+def end(m, mem, trace, vp, cause):
+    """EOI: (vector or -1, cause). What waits in the APIC may come next."""
+    vector, _, cause = virtual_apic.eoi(m, mem, trace, vp, cause)
+    scheduler.kick(m, vp, cause)
+    return vector, cause
+
+
+@kernel
+def hear(m):
+    """Tell the scheduler of everybody that an interrupt reached by whatever way."""
+    news = m["news"]
+    for k in range(m["run"].shape[0]):
+        if news["who"] >> k & 1 != 0:
+            scheduler.kick(m, k, news["row"][k])
+    news["who"] = 0

@@ -1,0 +1,396 @@
+"""The scheduler: which virtual processor runs on which logical processor, and for how long.
+
+Three kinds. Classic: each logical processor takes whoever is next. Core: two SMT siblings never run virtual processors
+of two partitions. Root: the hypervisor picks the root's only; for a child's, the root asks (`dispatch`). Source:
+Microsoft, Managing Hyper-V hypervisor scheduler types.
+
+Weight, cap and reserve are properties of a partition and hold for each of its virtual processors; cap and reserve are
+parts of one logical processor in 1/65536. Source: Microsoft, partition properties CpuReserve, CpuCap, CpuWeight.
+
+SIMPLER THAN REAL: Microsoft does not publish the order of the ready; here the virtual processor goes next that has had
+the least time for its weight, those below their reserve before all others.
+SIMPLER THAN REAL: no CPU groups, no NUMA nodes, no power states; a virtual processor moves without a cost of its own.
+SIMPLER THAN REAL: the core scheduler pairs any two virtual processors of a partition; the real one knows guest cores.
+"""
+
+from typing import Any
+
+from hvlab.hypervisor.agenda import CAP_END, FOREVER, put
+from hvlab.kernel import I, kernel
+from hvlab.trace import scheduler_events as events
+
+ABSENT, READY, RUNNING, HALTED, CAPPED = (I(k) for k in range(5))
+CLASSIC, CORE, ROOT_KIND = I(0), I(1), I(2)
+STARTED, INTERRUPTED, PAUSE_OVER, CAP_OVER = (I(k) for k in range(1, 5))
+HALTS, SLICE_OVER, CAP_REACHED, OVERTAKEN, SUSPENDED = (I(k) for k in range(1, 6))
+WHOLE = I(1 << 16)  # a cap or reserve of one logical processor
+WEIGHT, LEAST_WEIGHT, MOST_WEIGHT = I(100), 1, 10_000
+EVERYWHERE = I(0xFF)
+ROOT, ZERO, ONE = I(1), I(0), I(1)
+STOP_HANDLER, STOP_ROOT, STOP_ROOM = I(1), I(2), I(3)  # software must act; the root must choose; the trace is full
+NESTED = 16  # the burst, and interrupt handlers upon it: one for each class above 1
+
+RUN = [
+    *[(name, I) for name in ("state", "lp", "last", "affinity", "weight", "cap", "reserve")],
+    ("takes", I),  # who takes its interrupts: see `workload`
+    *[(name, I) for name in ("burst", "pause", "handler")],
+    ("depth", I),
+    ("left", I, (NESTED,)),  # nanoseconds of work: the burst, then each handler; -1: no end
+    ("silent", I),  # bit k: the handler at depth k owes no EOI
+    ("since", I),  # it has been running, and is paid, since; later than now while the hypervisor is at work for it
+    ("changed", I),  # when it came into its state
+    ("vtime", I),  # nanoseconds run, at weight 100
+    ("spare", I),  # what the division left
+    ("used", I),  # of its period
+    ("period_end", I),
+    ("woken", I),  # it may go before one that runs
+    ("woken_at", I),  # an interrupt waits for it since; -1: none
+    ("fresh", I),  # it enters the guest anyway: an interrupt costs no exit
+    ("cause", I),
+    *[(name, I) for name in ("ran", "waited", "halted", "capped", "overhead")],
+    *[(name, I) for name in ("begun", "switches", "wakes", "latency", "worst")],
+]
+LANE = [
+    ("vp", I),  # from 1; 0: nobody runs
+    ("last", I),
+    ("end", I),  # when the next thing happens by itself
+    ("slice_end", I),
+    ("busy_since", I),
+    ("busy", I),
+]
+SCHEDULER = [
+    ("kind", I),
+    ("smt", I),  # logical processors 2k and 2k + 1 are siblings
+    ("slice", I),
+    ("grain", I),  # so far must a runner be ahead before one that wakes goes first
+    ("period", I),  # of cap and reserve
+    ("attention", I),  # bit for each virtual processor that something happened to
+    ("free", I),  # somebody might be placed
+    ("asked", I),  # the row that asked for this turn
+    ("floor", I),  # the virtual time at which the last one was placed
+    ("stop", I),  # why a turn ended early
+    ("stop_vp", I),
+    ("stop_vector", I),
+]
+
+SLICE, GRAIN, PERIOD = 10_000_000, 1_000_000, 100_000_000  # assumed: Microsoft does not publish them
+
+
+def switch_on(state: Any) -> None:
+    """Set the scheduler's own times, and what holds for every virtual processor until its parent says otherwise."""
+    state["scheduler"]["slice"], state["scheduler"]["grain"], state["scheduler"]["period"] = SLICE, GRAIN, PERIOD
+    for name, value in (("weight", WEIGHT), ("cap", WHOLE), ("affinity", EVERYWHERE)):
+        state["run"][name] = value
+    for name in ("lp", "last", "woken_at"):
+        state["run"][name] = -1
+
+
+@kernel
+def kick(m, vp, cause):
+    """Say that something happened to a virtual processor; it is looked at before the clock moves."""
+    m["scheduler"]["attention"] |= ONE << vp
+    m["run"][vp]["cause"] = cause
+
+
+@kernel
+def account(m, r):
+    """Charge a running virtual processor for the time up to now."""
+    now = m["now"]
+    gone = now - r["since"]
+    if gone <= 0:
+        return
+    r["since"] = now
+    r["ran"] += gone
+    left = r["left"][r["depth"]]
+    if left > 0:
+        r["left"][r["depth"]] = max(left - gone, ZERO)
+    total = gone * WEIGHT + r["spare"]
+    r["vtime"] += total // r["weight"]
+    r["spare"] = total % r["weight"]
+    if now >= r["period_end"]:
+        begun = now - now % m["scheduler"]["period"]
+        r["used"], r["period_end"] = min(gone, now - begun), begun + m["scheduler"]["period"]
+    else:
+        r["used"] += gone
+
+
+@kernel
+def charge(m, vp, cost):
+    """Let the hypervisor work for a virtual processor that runs: its guest goes on so much later."""
+    r = m["run"][vp]
+    if r["state"] == RUNNING:
+        account(m, r)
+        r["since"] += cost
+        r["overhead"] += cost
+        m["scheduler"]["attention"] |= ONE << vp
+
+
+@kernel
+def used(m, r):
+    """Return the time that a virtual processor has had in this period."""
+    return r["used"] if m["now"] < r["period_end"] else ZERO
+
+
+@kernel
+def owed(m, r):
+    """Whether it is below its reserve."""
+    return r["reserve"] > 0 and used(m, r) < m["scheduler"]["period"] * r["reserve"] >> 16
+
+
+@kernel
+def change(m, r, state):
+    """Change the state, and book the time spent in the old one."""
+    gone = m["now"] - r["changed"]
+    if r["state"] == READY:
+        r["waited"] += gone
+    elif r["state"] == HALTED:
+        r["halted"] += gone
+    elif r["state"] == CAPPED:
+        r["capped"] += gone
+    r["changed"], r["state"] = m["now"], state
+
+
+@kernel
+def ready(m, trace, vp, cause, why):
+    """Let a virtual processor wait for a logical one."""
+    r, s = m["run"][vp], m["scheduler"]
+    change(m, r, READY)
+    r["vtime"] = max(r["vtime"], s["floor"])  # time not asked for is not saved up
+    r["woken"], s["free"] = ONE, ONE
+    r["cause"] = events.vp_ready(m, trace, vp, cause, why)
+    if s["kind"] == ROOT_KIND and m["guest"][vp]["partition"] != ROOT:
+        r["cause"] = events.root_signalled(m, trace, vp, r["cause"], r["last"])
+        s["stop"], s["stop_vp"] = STOP_ROOT, vp
+
+
+@kernel
+def leave(m, trace, vp, why, state):
+    """Take a virtual processor off its logical one."""
+    r, now = m["run"][vp], m["now"]
+    account(m, r)
+    if r["since"] > now:
+        r["overhead"] -= r["since"] - now
+        r["since"] = now
+    lane = m["lane"][r["lp"]]
+    lane["vp"] = 0
+    lane["busy"] += now - lane["busy_since"]
+    r["cause"] = events.vp_descheduled(m, trace, vp, r["cause"], r["lp"], r["ran"] - r["begun"], why)
+    r["lp"] = -1
+    m["scheduler"]["free"] = 1
+    change(m, r, state)
+
+
+@kernel
+def enter(m, trace, vp, lp, time):
+    """Put a virtual processor on a logical one for a time slice, which siblings of one core share."""
+    r, s, lane, now = m["run"][vp], m["scheduler"], m["lane"][lp], m["now"]
+    before, partition = lane["last"] - 1, m["guest"][vp]["partition"]
+    cost = m["cost"]["entry"] if before == vp else m["cost"]["switch"]
+    r["cause"] = events.vp_scheduled(m, trace, vp, r["cause"], lp, now - r["changed"], partition, before)
+    change(m, r, RUNNING)
+    r["since"], r["begun"], r["lp"], r["last"], r["fresh"], r["woken"] = now + cost, r["ran"], lp, lp, ONE, ZERO
+    r["overhead"] += cost
+    r["switches"] += 1
+    m["vp"][vp]["lp"] = lp
+    s["floor"] = max(s["floor"], r["vtime"])
+    if r["woken_at"] >= 0:
+        latency = r["since"] - r["woken_at"]
+        r["wakes"], r["latency"], r["worst"] = r["wakes"] + 1, r["latency"] + latency, max(r["worst"], latency)
+        r["woken_at"] = -1
+    lane["vp"] = lane["last"] = vp + 1
+    lane["busy_since"], lane["slice_end"] = now, r["since"] + time
+    if s["kind"] == CORE and s["smt"] != 0 and m["lane"][lp ^ 1]["vp"] != 0 and m["lane"][lp ^ 1]["slice_end"] > now:
+        lane["slice_end"] = m["lane"][lp ^ 1]["slice_end"]
+    s["attention"] |= ONE << vp
+
+
+@kernel
+def arm(m, r):
+    """Note when the next thing happens by itself where a virtual processor runs."""
+    s, lane, left = m["scheduler"], m["lane"][r["lp"]], r["left"][r["depth"]]
+    end = lane["slice_end"]
+    if left >= 0:
+        end = min(end, r["since"] + left)
+    if r["cap"] < WHOLE:
+        end = min(end, r["since"] + max((s["period"] * r["cap"] >> 16) - used(m, r), ZERO))
+    lane["end"] = end
+
+
+@kernel
+def lps(m):
+    """Return how many logical processors there are."""
+    return m["hypervisor"]["lps"]
+
+
+@kernel
+def partition_on(m, lp):
+    """Return the partition that runs on a logical processor; 0 for none."""
+    vp = m["lane"][lp]["vp"]
+    return m["guest"][vp - 1]["partition"] if vp != 0 else ZERO
+
+
+@kernel
+def beside(m, lp):
+    """Return the partition that the other thread of the core runs, if that matters; 0 for none."""
+    s = m["scheduler"]
+    if s["kind"] != CORE or s["smt"] == 0 or lp ^ 1 >= lps(m):
+        return ZERO
+    return partition_on(m, lp ^ 1)
+
+
+@kernel
+def allowed(m, vp, lp):
+    """Whether affinity and the core scheduler let a virtual processor onto a logical one (I19)."""
+    sibling = beside(m, lp)
+    return m["run"][vp]["affinity"] >> lp & 1 != 0 and (sibling == 0 or sibling == m["guest"][vp]["partition"])
+
+
+@kernel
+def waits(m, vp):
+    """Whether the hypervisor may pick a virtual processor."""
+    if m["run"][vp]["state"] != READY:
+        return False
+    return m["scheduler"]["kind"] != ROOT_KIND or m["guest"][vp]["partition"] == ROOT
+
+
+@kernel
+def next_of(m, tried):
+    """Return who goes next of those that wait and were not tried: below its reserve, least virtual time; -1: none."""
+    found, best, first = I(-1), FOREVER, False
+    for k in range(m["run"].shape[0]):
+        vp = I(k)
+        if tried >> vp & 1 == 0 and waits(m, vp):
+            r = m["run"][vp]
+            claim = owed(m, r)
+            if claim and not first or claim == first and r["vtime"] < best:
+                found, best, first = vp, r["vtime"], claim
+    return found
+
+
+@kernel
+def room_for(m, vp):
+    """Return an idle logical processor: the one it ran on last, else one of an idle core, else any; -1: none."""
+    last, found, whole = m["run"][vp]["last"], I(-1), False
+    for k in range(lps(m)):
+        lp = I(k)
+        if m["lane"][lp]["vp"] == 0 and allowed(m, vp, lp):
+            if lp == last:
+                return lp
+            alone = m["scheduler"]["smt"] == 0 or lp ^ 1 >= lps(m) or m["lane"][lp ^ 1]["vp"] == 0
+            if found < 0 or alone and not whole:
+                found, whole = lp, alone
+    return found
+
+
+@kernel
+def victim_of(m, vp):
+    """Return the logical processor whose runner is furthest ahead of one that woke, beyond the grain; -1: none."""
+    r, found, most = m["run"][vp], I(-1), I(-1)
+    claim = owed(m, r)
+    for k in range(lps(m)):
+        lp = I(k)
+        who = m["lane"][lp]["vp"] - 1
+        if (
+            who >= 0
+            and allowed(m, vp, lp)
+            and (m["scheduler"]["kind"] != ROOT_KIND or m["guest"][who]["partition"] == ROOT)
+        ):
+            u = m["run"][who]
+            account(m, u)
+            other = owed(m, u)
+            ahead = u["vtime"] - r["vtime"] - m["scheduler"]["grain"]
+            if claim and not other:
+                ahead = FOREVER >> 1
+            elif other and not claim:
+                ahead = I(-1)
+            if ahead > most:
+                found, most = lp, ahead
+    return found
+
+
+@kernel
+def place(m, trace):
+    """Put those that wait where there is room; one that just woke may go before one that runs."""
+    s, tried = m["scheduler"], ZERO
+    s["free"] = 0
+    for _ in range(2 * m["run"].shape[0]):
+        vp = next_of(m, tried)
+        if vp < 0:
+            break
+        tried |= ONE << vp
+        lp = room_for(m, vp)
+        if lp < 0 and m["run"][vp]["woken"] != 0:
+            lp = victim_of(m, vp)
+            if lp >= 0:
+                leave(m, trace, m["lane"][lp]["vp"] - 1, OVERTAKEN, READY)
+        m["run"][vp]["woken"] = 0
+        if lp >= 0:
+            enter(m, trace, vp, lp, s["slice"])
+    s["free"] = 0
+
+
+@kernel
+def rivals(m, lp):
+    """Return who else could use a logical processor: (of the partition that runs there, of another one)."""
+    own, other, s = False, False, m["scheduler"]
+    here = partition_on(m, lp)
+    core = s["kind"] == CORE and s["smt"] != 0
+    for k in range(m["run"].shape[0]):
+        vp = I(k)
+        if waits(m, vp):
+            reach = m["run"][vp]["affinity"]
+            if m["guest"][vp]["partition"] == here or not core:
+                own = own or reach >> lp & 1 != 0
+            else:
+                other = other or reach >> (lp & ~ONE) & 3 != 0
+    return own, other
+
+
+@kernel
+def slice_over(m, trace, lp):
+    """A time slice is over: others go next, or it is renewed. A core is given up by both of its threads at once."""
+    s, vp = m["scheduler"], m["lane"][lp]["vp"] - 1
+    told = s["kind"] == ROOT_KIND and m["guest"][vp]["partition"] != ROOT
+    own, other = rivals(m, lp)
+    if own or other or told:
+        leave(m, trace, vp, SLICE_OVER, READY)
+        if other and lp ^ 1 < lps(m) and m["lane"][lp ^ 1]["vp"] != 0:
+            leave(m, trace, m["lane"][lp ^ 1]["vp"] - 1, SLICE_OVER, READY)
+    else:
+        m["lane"][lp]["slice_end"] = m["now"] + s["slice"]
+        s["attention"] |= ONE << vp
+        if s["kind"] == CORE and s["smt"] != 0:
+            m["lane"][lp ^ 1]["slice_end"] = m["now"] + s["slice"]
+            if m["lane"][lp ^ 1]["vp"] != 0:
+                s["attention"] |= ONE << m["lane"][lp ^ 1]["vp"] - 1
+
+
+@kernel
+def at_cap(m, r):
+    """Whether a virtual processor has had all that its cap allows in this period."""
+    return r["cap"] < WHOLE and used(m, r) >= m["scheduler"]["period"] * r["cap"] >> 16
+
+
+@kernel
+def hold(m, trace, vp):
+    """Let a virtual processor that reached its cap wait for the next period."""
+    leave(m, trace, vp, CAP_REACHED, CAPPED)
+    r = m["run"][vp]
+    put(m, r["period_end"], CAP_END, vp, ZERO, ZERO, r["cause"])
+
+
+@kernel
+def dispatch(m, trace, vp, cause, lp, time):
+    """Root scheduler: run a virtual processor as the root asks; False if that cannot be."""
+    if lp < 0 or lp >= lps(m) or vp < 0 or vp >= m["run"].shape[0] or time <= 0:
+        return False
+    r, who = m["run"][vp], m["lane"][lp]["vp"] - 1
+    if m["scheduler"]["kind"] != ROOT_KIND or r["state"] != READY or r["affinity"] >> lp & 1 == 0:
+        return False
+    if who >= 0:
+        if m["guest"][who]["partition"] != ROOT:
+            return False
+        leave(m, trace, who, OVERTAKEN, READY)
+    r["cause"] = events.vp_dispatched(m, trace, vp, cause, lp, time)
+    enter(m, trace, vp, lp, time)
+    return True
