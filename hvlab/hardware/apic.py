@@ -128,6 +128,13 @@ def deliverable(m, vp):
 
 
 @kernel
+def mark(m, vp, row):
+    """Leave word for whoever runs the processors that something reached this one, told in this row."""
+    m["news"]["who"] |= ONE << vp
+    m["news"]["row"][vp] = row
+
+
+@kernel
 def raise_vector(m, trace, vp, cause, vector, level, auto_eoi):
     """Let a fixed interrupt arrive: (1 waits, 0 coalesced, -1 illegal, -2 the APIC is off; cause).
 
@@ -151,8 +158,9 @@ def raise_vector(m, trace, vp, cause, vector, level, auto_eoi):
         a["count"]["coalesced"] += 1
         return min(result, COALESCED), events.vector_coalesced(m, trace, vp, cause, vector, level)
     a["irr"][word] |= bit
-    m["news"] |= ONE << vp
-    return result, events.vector_raised(m, trace, vp, cause, vector, level)
+    cause = events.vector_raised(m, trace, vp, cause, vector, level)
+    mark(m, vp, cause)
+    return result, cause
 
 
 @kernel
@@ -217,8 +225,22 @@ def raise_nmi(m, trace, vp, cause):
     if a["nmi"] >= 2:
         return COALESCED, events.nmi_merged(m, trace, vp, cause, a["nmi"])
     a["nmi"] += 1
-    m["news"] |= ONE << vp
-    return QUEUED, events.nmi_raised(m, trace, vp, cause, a["nmi"])
+    cause = events.nmi_raised(m, trace, vp, cause, a["nmi"])
+    mark(m, vp, cause)
+    return QUEUED, cause
+
+
+@kernel
+def end_nmi(m, trace, vp, cause):
+    """IRET of an NMI's handler: the next NMI may come: cause."""
+    a = m["apic"][vp]
+    if a["nmi_runs"] == 0:
+        return cause
+    a["nmi_runs"] = 0
+    cause = events.nmi_ended(m, trace, vp, cause, a["nmi"])
+    if a["nmi"] > 0:
+        mark(m, vp, cause)
+    return cause
 
 
 @kernel
@@ -248,15 +270,17 @@ def reset(a):
 def start(m, trace, vp, cause, mode, page):
     """Take INIT (the processor then waits) or a start-up IPI (heard only then): cause."""
     a = m["apic"][vp]
-    m["news"] |= ONE << vp
     if mode == MODE_INIT:
         reset(a)
         a["waits"] = 1
-        return events.init_received(m, trace, vp, cause, a["count"]["lost"])
-    if a["waits"] == 0:
+        cause = events.init_received(m, trace, vp, cause, a["count"]["lost"])
+    elif a["waits"] == 0:
         return events.startup_ignored(m, trace, vp, cause, page)
-    a["waits"], a["start_page"] = NONE, page
-    return events.startup_received(m, trace, vp, cause, page)
+    else:
+        a["waits"], a["start_page"] = NONE, page
+        cause = events.startup_received(m, trace, vp, cause, page)
+    mark(m, vp, cause)
+    return cause
 
 
 def switch_on(state: Any, vp: int, number: int, bus: int) -> None:

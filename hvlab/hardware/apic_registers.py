@@ -7,7 +7,7 @@ x2APIC register address space.
 
 from typing import Any, Final
 
-from hvlab.hardware import apic, apic_timer, ioapic, ipi
+from hvlab.hardware import apic, apic_timer, ipi
 from hvlab.kernel import I, kernel
 from hvlab.trace import interrupt_events as events
 from hvlab.wire.apic import LVTS, X2APIC, ApicBase, Icr, Lvt, Offset, Svr, Version
@@ -56,15 +56,13 @@ def lvt_of(offset):
 
 @kernel
 def write(m, trace, vp, cause, offset, value):
-    """Write a register: (what the register answers, cause). EOI: the vector or -1; ICR: processors as bits; else 0.
+    """Write a register other than EOI: (for the ICR the processors that it meant, as bits, else 0; cause).
 
-    The bits were looked at (`refused`). An APIC that software switched off keeps its vectors masked.
+    The bits were looked at (`refused`). An APIC that software switched off keeps its vectors masked. EOI: `ioapic.eoi`.
     """
     a, answer, place = m["apic"][vp], I(0), lvt_of(offset)
     if offset == TPR:
         return answer, apic.set_tpr(m, trace, vp, cause, value)
-    if offset == EOI:
-        return ioapic.eoi(m, trace, vp, cause)
     if offset in (ICR, SELF_IPI):
         command = SELF | value if offset == SELF_IPI else value
         if offset == ICR and a["base"] & apic.X2APIC == 0:  # the destination stands in ICR_HIGH
