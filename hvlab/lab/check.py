@@ -129,7 +129,7 @@ def judge(held: Dealt, item: Exercise, given: Plain) -> Verdict:
     if item.right(world, given, truth):
         return Verdict(held.id, "right", (_("{id}: right.").format(id=held.id), tested(_(item.tested))))
     found = [model for model in item.wrong if item.agrees(model, world, given, truth)]
-    place = next(iter(differences(item.shape, given, truth)), "")
+    place = item.place(world, given) if item.place else next(iter(differences(item.shape, given, truth)), "")
     if not found and (kinds := swapped(item.shape, given, truth)):
         place = _("{field}, which is the {kind} that you found").format(field=kinds[0], kind=kinds[1])
     frame = parting(item, found, world)

@@ -83,6 +83,8 @@ class Exercise:
         The worked solution of a world as lines, computed now.
     fits
         For tasks with several right answers: whether a plain answer is one. Then `truth` is one of them.
+    place
+        For such tasks: the first place of a wrong answer that cannot stand as it is, never what is right there.
     look
         What of the world the learner may read: an object with methods, such as ``read64``.
     """
@@ -100,6 +102,7 @@ class Exercise:
     story: Callable[[World], Storyboard] | None = None
     steps: Callable[[World], list[str]] | None = None
     fits: Callable[[World, Plain], bool] | None = None
+    place: Callable[[World, Plain], str] | None = None
     look: Callable[[World], Any] | None = None
 
     def deal(self, seed: int) -> World:

@@ -6,6 +6,7 @@ What the first lesson's cells and its exercises begin with.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from hvlab.hardware.processor import PEEK, READ
 from hvlab.hypervisor.vp import Fault
 from hvlab.lab.host import box_cards
 from hvlab.machine import Child, Machine
@@ -55,12 +56,18 @@ def touch(child: Child, gva: int, data: bytes = b"") -> Trace:
     return machine.trace
 
 
+def entry_of(child: Child, gva: int) -> int:
+    """Return the SPA of the second-level entry that decides where a page of the program lies; nothing is cached."""
+    seen = child.machine.translate(child.vp, gva, int(READ | PEEK)).trace
+    return seen.fact(list(seen.of("second_level_entry_read"))[-1], "spa")
+
+
 def house(name: str = NAME) -> Storyboard:
     """Return the walk through the house of Hyper-V, its boxes with the glossary's cards."""
     return tour.tour(name, box_cards())
 
 
-def hops(what: Any, title: str = "", name: str = NAME) -> Storyboard:
+def hops(what: Any, title: str = "", name: str = NAME, token: str = "") -> Storyboard:
     """Return the story of a trace hop by hop, on the map; of several traces, in order.
 
     Parameters
@@ -71,5 +78,7 @@ def hops(what: Any, title: str = "", name: str = NAME) -> Storyboard:
         The story's title.
     name
         What the child is called on the map.
+    token
+        The scenario token that makes this run again.
     """
-    return by_hops.hops(what, title, by_hops.HopLens(name=name, cards=box_cards()))
+    return by_hops.hops(what, title, by_hops.HopLens(name=name, cards=box_cards()), token=token)

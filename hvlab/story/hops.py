@@ -139,7 +139,9 @@ def _more(told: Sequence[Step]) -> Iterator[dict[str, int]]:
         yield {"order": order, "writer": writer}
 
 
-def hops(what: Any, title: str = "", lens: SystemLens | None = None, gates: Sequence[Gate] = ()) -> Storyboard:
+def hops(
+    what: Any, title: str = "", lens: SystemLens | None = None, gates: Sequence[Gate] = (), token: str = ""
+) -> Storyboard:
     """Return the story of a trace, hop by hop.
 
     Parameters
@@ -150,4 +152,4 @@ def hops(what: Any, title: str = "", lens: SystemLens | None = None, gates: Sequ
     traces = [trace_of(part) for part in (what if isinstance(what, list | tuple) else [what])]
     joined = sum(traces[1:], traces[0])
     about = "A token is one hop; its letter says what travels. A number at a box counts how often it took part."
-    return (lens or HopLens()).story(joined, title or "One request, hop by hop", gates, "", about)
+    return (lens or HopLens()).story(joined, title or "One request, hop by hop", gates, token, about)

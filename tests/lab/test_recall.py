@@ -74,7 +74,7 @@ def test_short_forms_about_any_computer_are_right():
 
     for item in any_computer.SHORTS:
         holds(item)
-    page, bits, data = any_computer.SHORTS
+    page, bits, data, *_more = any_computer.SHORTS
     assert page.truth({"address": 0x12345678, "size": 4096}) == 0x12345
     assert bits.truth({"bits": 9}) == 9
     assert data.truth({"data": b"\x78\x56\x34\x12"}) == 0x12345678
