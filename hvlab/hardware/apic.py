@@ -212,10 +212,10 @@ def broadcasts(a, vector):
 
 @kernel
 def set_tpr(m, trace, vp, cause, value):
-    """Write the task priority: cause. CR8 is its upper half."""
+    """Write the task priority. CR8 is its upper half."""
     a = m["apic"][vp]
     a["tpr"] = value & 255
-    return events.tpr_written(m, trace, vp, cause, a["tpr"], ppr(a))
+    events.tpr_written(m, trace, vp, cause, a["tpr"], ppr(a))
 
 
 @kernel
@@ -268,19 +268,19 @@ def reset(a):
 
 @kernel
 def start(m, trace, vp, cause, mode, page):
-    """Take INIT (the processor then waits) or a start-up IPI (heard only then): cause."""
+    """Take INIT (the processor then waits) or a start-up IPI (heard only then)."""
     a = m["apic"][vp]
     if mode == MODE_INIT:
         reset(a)
         a["waits"] = 1
         cause = events.init_received(m, trace, vp, cause, a["count"]["lost"])
     elif a["waits"] == 0:
-        return events.startup_ignored(m, trace, vp, cause, page)
+        events.startup_ignored(m, trace, vp, cause, page)
+        return
     else:
         a["waits"], a["start_page"] = NONE, page
         cause = events.startup_received(m, trace, vp, cause, page)
     mark(m, vp, cause)
-    return cause
 
 
 def switch_on(state: Any, vp: int, number: int, bus: int) -> None:

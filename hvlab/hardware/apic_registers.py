@@ -55,24 +55,9 @@ def lvt_of(offset):
 
 
 @kernel
-def write(m, trace, vp, cause, offset, value):
-    """Write a register other than EOI: (for the ICR the processors that it meant, as bits, else 0; cause).
-
-    The bits were looked at (`refused`). An APIC that software switched off keeps its vectors masked. EOI: `ioapic.eoi`.
-    """
-    a, answer, place = m["apic"][vp], I(0), lvt_of(offset)
-    if offset == TPR:
-        return answer, apic.set_tpr(m, trace, vp, cause, value)
-    if offset in (ICR, SELF_IPI):
-        command = SELF | value if offset == SELF_IPI else value
-        if offset == ICR and a["base"] & apic.X2APIC == 0:  # the destination stands in ICR_HIGH
-            command = a["icr"] & ~LOW | value & LOW
-        return ipi.send(m, trace, vp, cause, command)
-    if offset == INITIAL:
-        return answer, apic_timer.set_initial(m, trace, vp, cause, value)
-    if offset == DEADLINE:
-        return answer, apic_timer.set_deadline(m, trace, vp, cause, value)
-    cause = events.apic_written(m, trace, vp, cause, offset, value)
+def set_plain(m, a, offset, value):
+    """Write a register that does nothing but hold what it is given. An APIC switched off keeps its vectors masked."""
+    place = lvt_of(offset)
     if place >= 0:
         entry = value | apic.MASKED if a["svr"] & apic.ENABLE == 0 else value
         if place == apic.TIMER:
@@ -96,7 +81,28 @@ def write(m, trace, vp, cause, offset, value):
         a["dfr"] = value | LOW >> 4
     elif offset == ID:
         a["id"] = value >> 24
-    return answer, cause
+
+
+@kernel
+def write(m, trace, vp, cause, offset, value):
+    """Write a register other than EOI; return for the ICR the processors that it means, as bits, else 0.
+
+    The bits were looked at (`refused`). EOI: `ioapic.eoi`.
+    """
+    a = m["apic"][vp]
+    if offset in (ICR, SELF_IPI):
+        command = SELF | value if offset == SELF_IPI else value
+        if offset == ICR and a["base"] & apic.X2APIC == 0:  # the destination stands in ICR_HIGH
+            command = a["icr"] & ~LOW | value & LOW
+        return ipi.send(m, trace, vp, cause, command)
+    if offset == TPR:
+        apic.set_tpr(m, trace, vp, cause, value)
+    elif offset in (INITIAL, DEADLINE):
+        apic_timer.start(m, trace, vp, cause, value, offset == DEADLINE)
+    else:
+        events.apic_written(m, trace, vp, cause, offset, value)
+        set_plain(m, a, offset, value)
+    return I(0)
 
 
 def _known(offset: int) -> bool:

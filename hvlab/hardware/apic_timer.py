@@ -48,25 +48,22 @@ def aim(m, a, due):
 
 
 @kernel
-def set_initial(m, trace, vp, cause, count):
-    """Write the initial count, which starts the timer; 0 stops it: cause. No effect in TSC-deadline mode."""
-    a = m["apic"][vp]
-    if mode(a) == TSC_DEADLINE:
-        return cause
-    a["initial"] = count
-    aim(m, a, m["now"] + count * step(a) if count != 0 else NONE)
-    return events.apic_timer_set(m, trace, vp, cause, a["due"], mode(a))
+def start(m, trace, vp, cause, value, deadline):
+    """Write the initial count, or IA32_TSC_DEADLINE: the timer starts; 0 stops it.
 
-
-@kernel
-def set_deadline(m, trace, vp, cause, value):
-    """Write IA32_TSC_DEADLINE: cause. A value that has passed ends at once, 0 stops; no effect in other modes."""
+    Each has no effect in the other's mode. A deadline that has passed ends the wait at once.
+    """
     a = m["apic"][vp]
-    if mode(a) != TSC_DEADLINE:
-        return cause
-    a["deadline"] = value
-    aim(m, a, max(-(-value // TSC_PER_NS), m["now"], SOON) if value != 0 else NONE)
-    return events.apic_timer_set(m, trace, vp, cause, a["due"], TSC_DEADLINE)
+    if deadline != (mode(a) == TSC_DEADLINE):
+        return
+    due = m["now"] + value * step(a)
+    if deadline:
+        a["deadline"] = value
+        due = max(-(-value // TSC_PER_NS), m["now"], SOON)
+    else:
+        a["initial"] = value
+    aim(m, a, due if value != 0 else NONE)
+    events.apic_timer_set(m, trace, vp, cause, a["due"], mode(a))
 
 
 @kernel
@@ -90,17 +87,16 @@ def set_mode(m, a, entry):
 
 @kernel
 def expire(m, trace, vp, cause, generation):
-    """The moment has come: raise the vector unless it is masked, and begin anew if periodic: cause.
+    """The moment has come: raise the vector unless it is masked, and begin anew if periodic.
 
     An entry of the agenda that is out of date does nothing.
     """
     a = m["apic"][vp]
     if generation != a["generation"] or a["due"] == 0:
-        return cause
+        return
     entry, due = a["lvt"][apic.TIMER], a["due"]
     cause = events.apic_timer_expired(m, trace, vp, cause, entry & 255, mode(a), entry & apic.MASKED)
     a["deadline"] = NONE
     aim(m, a, due + a["initial"] * step(a) if mode(a) == PERIODIC else NONE)
     if entry & apic.MASKED == 0:
-        _, cause = apic.raise_vector(m, trace, vp, cause, entry & 255, apic.EDGE, NONE)
-    return cause
+        apic.raise_vector(m, trace, vp, cause, entry & 255, apic.EDGE, NONE)

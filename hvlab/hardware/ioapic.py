@@ -4,6 +4,7 @@ An edge sends once. A level sends, and then holds back (Remote IRR) until a loca
 the pin is still asserted, it sends again. Source: Intel 82093AA; SDM vol. 3A, local APIC: EOI; KVM's ioapic.c.
 
 SIMPLER THAN REAL: there is one I/O APIC, that of the machine itself; it sends to the processors of the root partition.
+SIMPLER THAN REAL: pins deliver fixed, lowest-priority and NMI interrupts; not SMI, INIT, external ones.
 SIMPLER THAN REAL: polarity is kept and has no effect: `level` 1 means that the pin is asserted.
 """
 
@@ -24,23 +25,11 @@ IOAPIC = [
     ("id", I),
     ("asserted", I),  # pins, as bits
     ("entry", I, (PINS,)),
+    ("wanted", I),  # pins that are to send, as bits
+    ("row", I),  # why
 ]
 VERSION = 0x20 | PINS - 1 << 16  # 0x20: it has an EOI register
 ID_BITS = 0xF << 24
-
-
-@kernel
-def send(m, trace, cause, pin):
-    """Let an entry send its interrupt; a level one that somebody took holds back from then on: cause."""
-    io = m["ioapic"]
-    entry = io["entry"][pin]
-    level = ONE if entry & LEVEL != 0 else NONE
-    found = ipi.targets(m, io["bus"], entry & LOGICAL != 0, entry >> DESTINATION & 255, ipi.XAPIC_ALL)
-    cause = events.pin_sent(m, trace, I(-1), cause, pin, entry & 255, level, found)
-    taken, cause = ipi.deliver(m, trace, cause, found, entry >> MODE & 7, entry & 255, level)
-    if level != 0 and taken > 0:
-        io["entry"][pin] |= REMOTE_IRR
-    return cause
 
 
 @kernel
@@ -51,32 +40,48 @@ def ready(io, pin):
 
 
 @kernel
-def set_line(m, trace, cause, pin, level):
-    """Assert or release a pin: (1 sent, 0 nothing new, -1 masked, -2 held back (Remote IRR), -3 no such pin; cause)."""
-    io = m["ioapic"]
-    if pin < 0 or pin >= PINS:
-        return I(-3), cause
-    was, bit = io["asserted"] >> pin & 1, ONE << pin
-    io["asserted"] = io["asserted"] & ~bit | (bit if level != 0 else NONE)
-    if level == 0:
-        return NONE, cause
-    entry = io["entry"][pin]
-    if entry & LEVEL == 0 and was != 0:
-        return NONE, cause
-    if entry & MASKED != 0:
-        return I(-1), events.pin_masked(m, trace, I(-1), cause, pin, entry & 255)
-    if entry & LEVEL != 0 and entry & REMOTE_IRR != 0:
-        return I(-2), events.pin_held(m, trace, I(-1), cause, pin, entry & 255)
-    return ONE, send(m, trace, cause, pin)
+def want(io, pin, row):
+    """Note that a pin is to send, because of what is told in this row: `pump` does it."""
+    io["wanted"] |= ONE << pin
+    io["row"] = row
 
 
 @kernel
-def resend(m, trace, cause, first, last):
-    """Let the level entries of these pins send that are ready: cause."""
-    for k in range(first, last):
-        if ready(m["ioapic"], I(k)):
-            cause = send(m, trace, cause, I(k))
-    return cause
+def pump(m, trace):
+    """Let every pin send that is to; a level that somebody took holds back from then on."""
+    io = m["ioapic"]
+    for k in range(PINS):
+        pin = I(k)
+        if io["wanted"] >> pin & 1 == 0:
+            continue
+        entry = io["entry"][pin]
+        level = ONE if entry & LEVEL != 0 else NONE
+        found = ipi.targets(m, io["bus"], entry & LOGICAL != 0, entry >> DESTINATION & 255, ipi.XAPIC_ALL)
+        cause = events.pin_sent(m, trace, I(-1), io["row"], pin, entry & 255, level, found)
+        taken = ipi.deliver(m, trace, cause, found, entry >> MODE & 7, entry & 255, level)
+        if level != 0 and taken > 0:
+            io["entry"][pin] |= REMOTE_IRR
+    io["wanted"], io["row"] = NONE, I(-1)
+
+
+@kernel
+def set_line(m, trace, cause, pin, level):
+    """Assert or release a pin: 1 it sends, 0 nothing new, -1 masked, -2 held back (Remote IRR), -3 no such pin."""
+    io = m["ioapic"]
+    if pin < 0 or pin >= PINS:
+        return I(-3)
+    was, bit, entry = io["asserted"] >> pin & 1, ONE << pin, io["entry"][pin]
+    io["asserted"] = io["asserted"] & ~bit | (bit if level != 0 else NONE)
+    if level == 0 or entry & LEVEL == 0 and was != 0:
+        return NONE
+    if entry & MASKED != 0:
+        events.pin_masked(m, trace, I(-1), cause, pin, entry & 255)
+        return I(-1)
+    if entry & LEVEL != 0 and entry & REMOTE_IRR != 0:
+        events.pin_held(m, trace, I(-1), cause, pin, entry & 255)
+        return I(-2)
+    want(io, pin, cause)
+    return ONE
 
 
 @kernel
@@ -91,24 +96,24 @@ def ended(m, trace, cause, bus, vector):
             io["entry"][pin] &= ~REMOTE_IRR
             cause = events.pin_ended(m, trace, I(-1), cause, pin, vector, io["asserted"] >> pin & 1)
             if ready(io, pin):
-                cause = send(m, trace, cause, pin)
+                want(io, pin, cause)
     return cause
 
 
 @kernel
 def set_entry(m, trace, cause, pin, entry):
-    """Write a redirection entry: cause. Pending and Remote IRR are read-only, but an edge entry has no Remote IRR.
+    """Write a redirection entry. Pending and Remote IRR are read-only, but an edge entry has no Remote IRR.
 
     Linux and Xen clear a stuck Remote IRR by making the entry an edge one for a moment (KVM ioapic_write_indirect).
     """
     io = m["ioapic"]
     if pin < 0 or pin >= PINS:
-        return cause
-    held = io["entry"][pin] & READ_ONLY
-    entry = entry & ~READ_ONLY | held
+        return
+    entry = entry & ~READ_ONLY | io["entry"][pin] & READ_ONLY
     io["entry"][pin] = entry if entry & LEVEL != 0 else entry & ~REMOTE_IRR
     cause = events.pin_programmed(m, trace, I(-1), cause, pin, io["entry"][pin])
-    return resend(m, trace, cause, pin, pin + 1)
+    if ready(io, pin):
+        want(io, pin, cause)
 
 
 @kernel
@@ -126,6 +131,7 @@ def switch_on(state: Any, bus: int) -> None:
     """Put the I/O APIC into the state after reset: every entry masked."""
     record = state["ioapic"]
     record["bus"], record["id"], record["asserted"] = bus, 0, 0
+    record["wanted"], record["row"] = 0, -1
     record["entry"] = Redirection.encode(masked=1)
 
 

@@ -70,28 +70,33 @@ def least_busy(m, found):
 
 @kernel
 def deliver(m, trace, cause, found, mode, vector, level):
-    """Let one interrupt of any kind arrive at these processors: (how many took a fixed one or an NMI; cause)."""
+    """Let a fixed interrupt or an NMI arrive at these processors; return how many took it."""
     if mode == LOWEST:
         found = least_busy(m, found)
-    taken, newest = NONE, cause
+    taken = NONE
     for k in range(m["apic"].shape[0]):
-        vp, result = I(k), NONE
-        if found >> vp & 1 == 0:
+        if found >> k & 1 == 0:
             continue
-        if mode in (FIXED, LOWEST):
-            result, newest = apic.raise_vector(m, trace, vp, cause, vector, level, NONE)
-            taken += result >= apic.COALESCED
-        elif mode == NMI:
-            result, newest = apic.raise_nmi(m, trace, vp, cause)
+        if mode == NMI:
+            apic.raise_nmi(m, trace, I(k), cause)
             taken += 1
-        elif mode in (INIT, STARTUP):
-            newest = apic.start(m, trace, vp, cause, mode, vector)
-    return taken, newest
+        elif mode in (FIXED, LOWEST):
+            result, _ = apic.raise_vector(m, trace, I(k), cause, vector, level, NONE)
+            taken += I(result >= apic.COALESCED)
+    return taken
+
+
+@kernel
+def start(m, trace, cause, found, mode, page):
+    """Let INIT or a start-up IPI arrive at these processors."""
+    for k in range(m["apic"].shape[0]):
+        if found >> k & 1 != 0:
+            apic.start(m, trace, I(k), cause, mode, page)
 
 
 @kernel
 def send(m, trace, vp, cause, command):
-    """Write the interrupt command register: (processors that it means, as bits; cause). `command`: the x2APIC form.
+    """Write the interrupt command register; return the processors that it means, as bits. `command`: the x2APIC form.
 
     An illegal vector is not sent; ESR will show it.
     """
@@ -100,7 +105,8 @@ def send(m, trace, vp, cause, command):
     vector, mode, who = command & 255, command >> MODE & 7, command >> SHORTHAND & 3
     if mode in (FIXED, LOWEST) and vector < apic.LOWEST_VECTOR:
         a["errors"] |= apic.SENT_ILLEGAL
-        return NONE, events.ipi_refused(m, trace, vp, cause, command, a["errors"])
+        events.ipi_refused(m, trace, vp, cause, command, a["errors"])
+        return NONE
     found, me = NONE, ONE << vp
     if who == NOBODY:
         everybody = X2APIC_ALL if a["base"] & apic.X2APIC != 0 else XAPIC_ALL
@@ -113,5 +119,8 @@ def send(m, trace, vp, cause, command):
         found = NONE  # "INIT level de-assert": processors since the Pentium 4 ignore it
     a["count"]["sent"] += 1
     cause = events.ipi_sent(m, trace, vp, cause, command, found)
-    _, cause = deliver(m, trace, cause, found, mode, vector, apic.EDGE)
-    return found, cause
+    if mode in (INIT, STARTUP):
+        start(m, trace, cause, found, mode, vector)
+    else:
+        deliver(m, trace, cause, found, mode, vector, apic.EDGE)
+    return found

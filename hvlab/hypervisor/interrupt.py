@@ -4,7 +4,7 @@ SynIC, timers, IPIs and devices all raise through `request`; an EOI goes through
 becomes ready; one that runs takes the interrupt; for one that waits it stays pending.
 """
 
-from hvlab.hardware import apic
+from hvlab.hardware import apic, ioapic
 from hvlab.hypervisor import scheduler, virtual_apic
 from hvlab.kernel import kernel
 
@@ -27,8 +27,10 @@ def end(m, mem, trace, vp, cause):
 
 
 @kernel
-def hear(m):
-    """Tell the scheduler of everybody that an interrupt reached by whatever way."""
+def hear(m, trace):
+    """Let the I/O APIC send what it is to, and tell the scheduler of everybody that an interrupt reached."""
+    if m["ioapic"]["wanted"] != 0:
+        ioapic.pump(m, trace)
     news = m["news"]
     for k in range(m["run"].shape[0]):
         if news["who"] >> k & 1 != 0:

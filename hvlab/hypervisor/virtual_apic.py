@@ -17,7 +17,7 @@ from hvlab.trace import interrupt_events as events
 from hvlab.wire.apic import ApicAssist, Icr
 
 # operations of the event kernel: what a and b are; what the answer is
-APIC_WRITE = I(32)  # offset, value; an ICR the processors that it means, as bits; EOI the vector or -1
+APIC_WRITE = I(32)  # offset, value; ICR: the processors that it means, as bits; EOI: the vector or -1
 PIN_LINE = I(33)  # pin, level; as `ioapic.set_line`
 PIN_WRITE = I(34)  # pin, entry; 0
 PIN_EOI = I(35)  # vector: a write to the I/O APIC's own EOI register; 0
@@ -127,30 +127,31 @@ def write_eoi(m, trace, vp, cause):
 
 @kernel
 def write(m, trace, vp, cause, offset, value):
-    """The guest writes another register of its APIC: (what it answers, cause)."""
+    """The guest writes another register of its APIC; return what it answers."""
     a = m["apic"][vp]
     self_ipi = offset == apic_registers.SELF_IPI or offset == apic_registers.ICR and value & NOT_SELF == 0
     exit_for(m, vp, a["virtual"] != 0 and (offset == apic_registers.TPR or self_ipi))
-    answer, cause = apic_registers.write(m, trace, vp, cause, offset, value)
-    return answer, arm(m, vp, cause)
+    answer = apic_registers.write(m, trace, vp, cause, offset, value)
+    arm(m, vp, cause)
+    return answer
 
 
 @kernel
 def arm(m, vp, cause):
-    """Bring the timer's entry on the agenda up to date: cause."""
+    """Bring the timer's entry on the agenda up to date."""
     a = m["apic"][vp]
     if a["due"] == 0:
         agenda.cancel(m, agenda.APIC_TIMER, vp, NONE)
     elif a["to_arm"] != 0:
         a["to_arm"] = 0
         agenda.put(m, a["due"], agenda.APIC_TIMER, vp, NONE, a["generation"], cause)
-    return cause
 
 
 @kernel
 def expire(m, trace, vp, cause, generation):
-    """The agenda says that a timer is due: cause."""
-    return arm(m, vp, apic_timer.expire(m, trace, vp, cause, generation))
+    """The agenda says that a timer is due."""
+    apic_timer.expire(m, trace, vp, cause, generation)
+    arm(m, vp, cause)
 
 
 @kernel
@@ -159,9 +160,9 @@ def operate(m, trace, op, vp, cause, a, b):
     if op == APIC_WRITE:
         if a == apic_registers.EOI:
             return write_eoi(m, trace, vp, cause)[0]
-        return write(m, trace, vp, cause, a, b)[0]
+        return write(m, trace, vp, cause, a, b)
     if op == PIN_LINE:
-        return ioapic.set_line(m, trace, cause, a, b)[0]
+        return ioapic.set_line(m, trace, cause, a, b)
     if op == PIN_WRITE:
         ioapic.set_entry(m, trace, cause, a, b)
     elif op == PIN_EOI:
