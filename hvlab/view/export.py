@@ -22,10 +22,11 @@ PAGE_CSS = (
     "body{margin:0 auto;max-width:1264px;padding:16px;font:16px/1.5 system-ui,sans-serif;color-scheme:light dark;"
     "background:light-dark(#fff,#212121);color:light-dark(#1f1f1f,#f5f5f5)}img{max-width:100%}"
     "figure{margin:0}h1{font-size:26px;margin:8px 0}"
-    ".hvlab-still img{background:#fff}"
+    ".hvlab-still img{background:#fff}[data-hvlab-story]{position:relative;overflow-x:clip}"
     # On paper a player is its title, its sentence, its picture and its tables: no ground, and nothing to press.
-    "@media print{body{color-scheme:light;max-width:none;padding:0;font-size:11pt}.hvlab.hvlab{color-scheme:light;"
-    "break-inside:avoid}.hvlab :is(.controls,.top button,.tabs,.more,.gate .bar,.bar,.note){display:none}"
+    "@media print{body{color-scheme:light;max-width:none;padding:0;font-size:11pt}"
+    ".hvlab.hvlab.hvlab{color-scheme:light;break-inside:avoid}.hvlab.hvlab .picture{max-width:100%}"
+    ".hvlab :is(.controls,.top button,.tabs,.more,.gate .bar,.bar,.note){display:none}"
     ".hvlab :is(.scroll,.region){max-height:none;overflow:visible}pre{white-space:pre-wrap}}"
 )
 STARTER = (

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import groupby
 
@@ -36,7 +36,7 @@ MACHINE = (
 
 def said(text: str) -> str:
     """A text of ours as HTML: what stands between backticks is code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(_(text)))
+    return re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(_(text)))
 
 
 def slug(name: str) -> str:
@@ -62,11 +62,25 @@ def facts(rows: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="facts">{pairs}</dl>'
 
 
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose first column names the row; on a narrow screen each row is a block with its heads inside."""
+
+    def row(cells: Sequence[str]) -> str:
+        told = zip(heads[1:], cells[1:], strict=True)
+        rest = "".join(f'<td data-head="{escape(head)}">{cell}</td>' for head, cell in told)
+        return f'<tr><th scope="row">{cells[0]}</th>{rest}</tr>'
+
+    top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    return f'<table class="stack"><thead><tr>{top}</tr></thead><tbody>{"".join(map(row, rows))}</tbody></table>'
+
+
 def standing(one: Erratum | Rule) -> str:
     """Whether the source was read, in words."""
     if one.standing == "checked":
         return escape(_("checked: the source was read for this lab"))
-    return f'<span class="memory">{escape(_("from memory, not checked"))}</span>'
+    recalled = _("from memory; the tests hold it against vectors and real tables")
+    words = recalled if isinstance(one, Rule) else _("from memory, not checked")
+    return f'<span class="memory">{escape(words)}</span>'
 
 
 def jump(label: str, links: Iterable[tuple[str, str]]) -> str:
@@ -193,8 +207,9 @@ def module_anchor(file: str) -> str:
 
 def _simpler(lessons: Lessons) -> str:
     notes = left_out.everywhere().rows
-    met = _met()
-    parts = [f"<p>{escape(_('Each source says so itself, and the lessons that meet it say it again.'))}</p>"]
+    met = {number: [file for file in files if any(file == row[0] for row in notes)] for number, files in _met().items()}
+    about = _("Each source says so itself, and the lessons that meet it say it again.")
+    parts = [f"<p>{escape(about)}</p>", facts((_by_lesson(number), _links(files)) for number, files in met.items())]
     for file, some in groupby(notes, lambda row: row[0]):
         rows = "".join(f"<li>{said(text)}</li>" for _file, text in some)
         numbers = [number for number, files in met.items() if file in files]
@@ -204,6 +219,14 @@ def _simpler(lessons: Lessons) -> str:
             f'<p class="about"><code>hvlab/{escape(file)}</code>{told}</p><ul>{rows}</ul></article>'
         )
     return "".join(parts)
+
+
+def _by_lesson(number: str) -> str:
+    return _("lesson {number} meets").format(number=number)
+
+
+def _links(files: Iterable[str]) -> str:
+    return ", ".join(f'<a href="#{module_anchor(file)}">{escape(file)}</a>' for file in files)
 
 
 def _met() -> dict[str, tuple[str, ...]]:
@@ -231,15 +254,12 @@ def _disagreements() -> str:
 
 
 def _costs() -> str:
-    heads = "".join(
-        f'<th scope="col">{escape(head)}</th>' for head in (_("cost"), _("ns"), _("what it is"), _("source"))
-    )
-    rows = "".join(
-        f'<tr><th scope="row"><code>{name}</code></th><td>{value}</td><td>{said(what)}</td><td>{said(source)}</td></tr>'
+    heads = (_("cost"), _("ns"), _("what it is"), _("source"))
+    rows = [
+        (f"<code>{name}</code>", f'<span class="number">{value}</span>', said(what), said(source))
         for name, (value, what, source) in TABLE.items()
-    )
-    about = _("Simulated nanoseconds. A learner can change each of them.")
-    return f'<p>{escape(about)}</p><table class="costs"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    ]
+    return f"<p>{escape(_('Simulated nanoseconds. A learner can change each of them.'))}</p>{table(heads, rows)}"
 
 
 def _rules() -> str:

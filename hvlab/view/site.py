@@ -147,26 +147,27 @@ def _number(one: Lesson) -> str:
 
 def _index(made: Sequence[Lesson], names: Sequence[str], known: reference.Lessons) -> str:
     heads = (_("lesson"), _("minutes"), _("after"), _("in the diagram"))
-    rows = []
-    for one, name in zip(made, names, strict=True):
-        cells = (
+    rows = [
+        (
+            f'<a href="{name}">{escape(one.title)}</a>',
             str(one.about.get("minutes", "")),
             reference.lesson_links(one.about.get("needs", ()), known),
             escape(", ".join(one.about.get("boxes", ()))),
         )
-        told = "".join(f'<td data-head="{escape(h)}">{cell}</td>' for h, cell in zip(heads[1:], cells, strict=True))
-        rows.append(f'<tr><th scope="row"><a href="{name}">{escape(one.title)}</a></th>{told}</tr>')
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+        for one, name in zip(made, names, strict=True)
+    ]
     about = _(
         "A machine of bytes and registers whose every step you can watch, predict and take back. These pages are the "
         "whole lab for reading, without a kernel."
     )
     how = "".join(f"<li>{reference.said(text)}</li>" for text in HOW)
-    return (
-        f"<h1>{escape(_('hvlab: a lab about Hyper-V'))}</h1><p>{escape(about)}</p><h2>{escape(_('Lessons'))}</h2>"
-        f'<table class="lessons"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-        f"<h2>{escape(_('How to read them'))}</h2><ul>{how}</ul><h2>{escape(_('Beside the lessons'))}</h2>{_beside()}"
+    parts = (
+        (_("Lessons"), reference.table(heads, rows)),
+        (_("How to read them"), f"<ul>{how}</ul>"),
+        (_("Beside the lessons"), _beside()),
     )
+    body = "".join(f"<h2>{escape(head)}</h2>{text}" for head, text in parts)
+    return f"<h1>{escape(_('hvlab: a lab about Hyper-V'))}</h1><p>{escape(about)}</p>{body}"
 
 
 def _beside() -> str:
@@ -181,9 +182,9 @@ def _beside() -> str:
 def lesson_page(made: Sequence[Lesson], names: Sequence[str], at: int) -> str:
     """The page of one of the lessons, with the ways to its words and its neighbours."""
     one = made[at]
-    title, *rest = one.cells or ("",)
+    title, *rest = [_linked_notebooks(cell, names) for cell in one.cells] or [""]
     body = _linked_words(title) + _words(one) + reference.jump(_("Parts of this lesson"), one.headings)
-    body += "".join(_linked_notebooks(cell, names) for cell in rest) + _simpler(one)
+    body += "".join(rest) + _simpler(one)
     ways = []
     for by, rel, arrow in ((-1, "prev", "← {title}"), (1, "next", "{title} →")):
         if 0 <= at + by < len(made):
