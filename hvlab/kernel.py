@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 I = np.int64  # noqa: E741  the one integer of the engine, one letter because kernels are read more often than this
 PLAIN = bool(numba.config.DISABLE_JIT)
@@ -104,7 +104,8 @@ def _ctlz(context: Any, word: Any) -> Any:
     return types.int64(types.int64), lambda ctx, builder, sig, args: builder.ctlz(args[0], cgutils.false_bit)
 
 
-def _plain_leading_zeros(word: Any) -> Any:
+def leading_zeros(word: Any) -> Any:
+    """Return how many of the 64 bits above the highest set one are 0; 64 for no bit."""
     return I(64 - (int(word) & 2**64 - 1).bit_length())
 
 
@@ -128,7 +129,9 @@ def _plain_matches(row: Any, count: int, word: Any) -> Any:
     return I(sum(1 << k for k in range(count) if row[k] == word))
 
 
-leading_zeros = _plain_leading_zeros if PLAIN else _ctlz
+if not PLAIN:
+    # compiled code gets the instruction, Python calls the function above
+    overload(leading_zeros, jit_options={**SWITCHES, "forceinline": True})(lambda word: lambda word: _ctlz(word))
 # matches(row, count, word): bit k is set where row[k] == word. All at once, as the hardware compares the ways of a set;
 # numba makes a chain of branches of the loop. NOT bounds-checked: `count` is a literal, the length of the row.
 matches = _plain_matches if PLAIN else _matches
