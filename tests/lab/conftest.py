@@ -2,7 +2,7 @@
 
 import pytest
 
-from hvlab.lab import progress
+from hvlab.lab import predict, progress
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +14,12 @@ def book(monkeypatch, tmp_path):
     monkeypatch.setattr(progress.BOOK, "memory", [])
     monkeypatch.setattr(progress.BOOK, "said", set())
     return path
+
+
+@pytest.fixture(autouse=True)
+def unasked(monkeypatch):
+    """No prediction is in yet."""
+    monkeypatch.setattr(predict, "_asked", {})
 
 
 @pytest.fixture

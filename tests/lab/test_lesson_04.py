@@ -1,10 +1,7 @@
 """Lesson 04 as a learner runs it: part by part, twice, before and after each prediction; each exercise by hand."""
 
-import runpy
-
 import pytest
 
-from hvlab import notebooks
 from hvlab.capture import load, sample, summary
 from hvlab.hardware.processor import USER, WRITE
 from hvlab.lab import check as checking
@@ -12,7 +9,7 @@ from hvlab.lab import deal, items
 from hvlab.lab import predict as asking
 from hvlab.lab.check import check, task
 from hvlab.lab.hint import hint
-from hvlab.lab.items import e04, every
+from hvlab.lab.items import e04
 from hvlab.lab.knobs import every_knob
 from hvlab.lab.left_out import left_out
 from hvlab.lab.own_tables import bits_of, own_tables
@@ -20,17 +17,11 @@ from hvlab.lab.tree import tree
 from hvlab.machine import Machine
 from hvlab.story.gate import judge
 from hvlab.story.walk import story_of
+from lab.lesson import Lesson
 
-BOOK = notebooks.read(notebooks.shipped()[0].parent / "04-guest-page-tables.ipynb")
-CELLS = {cell["id"]: cell for cell in BOOK["cells"] if cell["cell_type"] == "code"}
-ORDER = list(CELLS)
+LESSON = Lesson("04-guest-page-tables")
 PAGE, GVA = {0x7F12_3456_7000: 0x5000}, 0x7F12_3456_7ABC
-ASKED = [id for id in every() if id.startswith("04.")]
-
-
-@pytest.fixture(autouse=True)
-def unasked(monkeypatch):
-    monkeypatch.setattr(asking, "_asked", {})
+ASKED = LESSON.questions
 
 
 @pytest.fixture
@@ -40,49 +31,25 @@ def learner(monkeypatch, tmp_path):
     monkeypatch.setenv("HVLAB_LEARNER", "somebody")
 
 
-def run(folder, *ids):
-    """Run cells in order, as one program after the import cell; give back what they left."""
-    program = folder / "cells.py"
-    program.write_text("\n".join("".join(CELLS[id]["source"]) for id in ("04-import", *ids)), encoding="utf-8")
-    return runpy.run_path(str(program))
+PARTS = [
+    ("04-warm-up", "04-warm-up"), ("04-predict-marks", "04-entry"), ("04-predict-upper", "04-edit-facts"),
+    ("04-predict-canonical", "04-canonical-facts"), ("04-predict-large", "04-large-facts"),
+    ("04-predict-huge", "04-huge-facts"), ("04-isolation", "04-isolation"), ("04-knob", "04-knob"),
+    ("04-knobs", "04-knobs"), ("04-spread", "04-spread"), ("04-spread-plot", "04-spread-facts"),
+    ("04-answer", "04-answer"), ("04-worked", "04-W2"), ("04-E1-task", "04-E1"), ("04-E2-task", "04-E2"),
+    ("04-E3-task", "04-E3"), ("04-X1-task", "04-X2"), ("04-left-out", "04-left-out"),
+]  # fmt: skip
 
 
-def between(first, last):
-    return ORDER[ORDER.index(first) : ORDER.index(last) + 1]
-
-
-@pytest.mark.parametrize(
-    "first, last",
-    [
-        ("04-warm-up", "04-warm-up"),
-        ("04-predict-marks", "04-entry"),
-        ("04-predict-upper", "04-edit-facts"),
-        ("04-predict-canonical", "04-canonical-facts"),
-        ("04-predict-large", "04-large-facts"),
-        ("04-predict-huge", "04-huge-facts"),
-        ("04-isolation", "04-isolation"),
-        ("04-knob", "04-knob"),
-        ("04-knobs", "04-knobs"),
-        ("04-answer", "04-answer"),
-        ("04-worked", "04-W2"),
-        ("04-E1-task", "04-E1"),
-        ("04-E2-task", "04-E2"),
-        ("04-E3-task", "04-E3"),
-        ("04-X1-task", "04-X2"),
-        ("04-left-out", "04-left-out"),
-    ],
-)
+@pytest.mark.parametrize(("first", "last"), PARTS)
 def test_each_part_runs_alone_after_the_import_cell_and_twice_alike(first, last, tmp_path, capsys):
-    once = (run(tmp_path, *between(first, last)), capsys.readouterr().out)[1]
-    twice = (run(tmp_path, *between(first, last)), capsys.readouterr().out)[1]
+    once, again = LESSON.twice(tmp_path, capsys, first, last)
 
-    assert once == twice
+    assert once == again
 
 
 def test_every_code_cell_belongs_to_a_part_that_was_run_alone():
-    marked = test_each_part_runs_alone_after_the_import_cell_and_twice_alike.pytestmark[0].args[1]
-
-    assert {id for first, last in marked for id in between(first, last)} == set(ORDER) - {"04-import"}
+    assert LESSON.left_alone(PARTS) == []
 
 
 # gates
@@ -108,15 +75,13 @@ SAID = {
 
 
 def test_every_question_of_the_lesson_is_asked_in_it_and_tried_here():
-    asked = "".join("".join(cell["source"]) for cell in CELLS.values())
-
-    assert [id for id in ASKED if f'predict("{id}")' not in asked] == []
+    assert LESSON.unasked() == []
     assert list(STORIES) == list(SAID) == ASKED
 
 
 @pytest.mark.parametrize("id", ASKED)
 def test_a_learner_who_has_not_answered_sees_no_fact(id, learner, tmp_path, capsys):
-    run(tmp_path, *STORIES[id])
+    LESSON.run(tmp_path, *STORIES[id])
 
     assert capsys.readouterr().out.splitlines()[0] == f"Answer {id} first, then run this cell again."
 
@@ -125,7 +90,7 @@ def test_a_learner_who_has_not_answered_sees_no_fact(id, learner, tmp_path, caps
 def test_a_wrong_prediction_is_told_by_name(id, answer, learner, tmp_path, capsys):
     asking.predict(id, answer, "sure")
 
-    run(tmp_path, *STORIES[id])
+    LESSON.run(tmp_path, *STORIES[id])
 
     assert f"{SAID[id][1][answer]}:" in capsys.readouterr().out
 
@@ -134,7 +99,7 @@ def test_a_wrong_prediction_is_told_by_name(id, answer, learner, tmp_path, capsy
 def test_a_right_prediction_is_told_to_be_what_the_machine_did(id, learner, tmp_path, capsys):
     asking.predict(id, SAID[id][0])
 
-    found = run(tmp_path, *STORIES[id])
+    found = LESSON.run(tmp_path, *STORIES[id])
 
     said = capsys.readouterr().out
     assert "You said" in said and not any(f"{name}:" in said for name in SAID[id][1].values())
@@ -144,20 +109,14 @@ def test_a_right_prediction_is_told_to_be_what_the_machine_did(id, learner, tmp_
 
 
 def test_what_is_stored_gives_no_answer_before_its_gate():
-    for id, cell in CELLS.items():
-        tags = cell["metadata"].get("tags", [])
-        shown = "".join(str(output) for output in cell["outputs"])
-        if "story" in tags:
-            assert "table reads" not in shown and "raises" not in shown, id
-        if "check" in tags:
-            assert cell["metadata"]["jupyter"]["outputs_hidden"] is True, id
+    assert LESSON.given_away("table reads", "raises") == []
 
 
 # the anchors
 
 
 def test_isolation_leaves_98_kernel_leaves_of_8797_in_sight(tmp_path, capsys):
-    run(tmp_path, "04-isolation")
+    LESSON.run(tmp_path, "04-isolation")
 
     assert [line.split()[-3] for line in capsys.readouterr().out.splitlines()] == ["98", "8,797"]
     for name, leaves in (("pt_4lvl_pti", 98), ("pt_5lvl_nopti_1g", 8_797)):
@@ -166,7 +125,7 @@ def test_isolation_leaves_98_kernel_leaves_of_8797_in_sight(tmp_path, capsys):
 
 @pytest.mark.parametrize(("name", "cpu"), [("pt_4lvl_pti", 1), ("pt_5lvl_nopti_1g", 0)])
 def test_addresses_of_the_lesson_lead_where_the_emulator_says(name, cpu, tmp_path):
-    found = run(tmp_path, "04-large", "04-huge")
+    found = LESSON.run(tmp_path, "04-large", "04-huge")
     tables = load(sample(name))
     step = found["large"] if cpu else found["huge"]
     words = step.trace.facts(next(iter(step.trace.of("translated"))))
@@ -180,7 +139,7 @@ def test_addresses_of_the_lesson_lead_where_the_emulator_says(name, cpu, tmp_pat
 
 
 def test_a_child_that_is_sure_of_address_zero_writes_elsewhere(tmp_path, capsys):
-    run(tmp_path, "04-answer")
+    LESSON.run(tmp_path, "04-answer")
 
     own, real = capsys.readouterr().out.splitlines()
     assert own == "GPA 0: b'mine, at zero'" and "mine" not in real
@@ -304,7 +263,7 @@ def test_the_sentence_is_kept_and_nothing_else(learner, capsys):
 
 
 def test_the_skeleton_of_e3_waits_and_the_case_can_be_shown(tmp_path, learner, capsys):
-    run(tmp_path, "04-E3")
+    LESSON.run(tmp_path, "04-E3")
 
     assert "04.E3 waits for your function" in capsys.readouterr().out
     assert len(checking.case("04.E3", 17)) > 8
