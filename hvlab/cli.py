@@ -75,6 +75,7 @@ def commands() -> argparse.ArgumentParser:
     one.add_argument("--out", metavar="OUT", help="where to write the one lesson; else beside the notebook")
     one = add("refresh", refresh, "run the lessons and renew what they store")
     one.add_argument("paths", metavar="NOTEBOOK", nargs="*", help="else all lessons of this checkout")
+    one.add_argument("--text", action="store_true", help="run nothing; only bring them into their committed form")
     one = add(
         "class",
         classroom,
@@ -190,7 +191,7 @@ def refresh(chosen: argparse.Namespace) -> int:
     from hvlab import notebooks as lessons
 
     for path in [Path(path) for path in chosen.paths] or lessons.shipped():
-        print(lessons.refresh(path), flush=True)
+        print(lessons.refresh(path, run=not chosen.text), flush=True)
     return 0
 
 

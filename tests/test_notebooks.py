@@ -134,6 +134,18 @@ def test_refresh_of_a_notebook_that_fails_says_where_and_leaves_the_file(tmp_pat
     assert path.read_text() == before
 
 
+def test_without_a_run_only_the_form_is_renewed_and_the_outputs_stay(tmp_path: Path) -> None:
+    path = tmp_path / "00-small.ipynb"
+    book = notebook(code("print(1 / 0)", "check", outputs=[printed("as it was\n")], collapsed=True), text("A text."))
+    path.write_text(json.dumps(book))
+
+    first, second = notebooks.refresh(path, run=False), notebooks.refresh(path, run=False)
+
+    assert (first, second) == ("00-small.ipynb: 1 stored cells, renewed", "00-small.ipynb: 1 stored cells, unchanged")
+    cell = notebooks.read(path)["cells"][0]
+    assert cell["outputs"] == [{**printed(""), "text": ["as it was\n"]}] and cell["metadata"] == {"tags": ["check"]}
+
+
 # ---- copies for students ----
 
 
