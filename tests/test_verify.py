@@ -16,11 +16,13 @@ COUNTS = {
     "npt_4lvl": 325,
     "x86_pkeys": 398,
     "ept_permissions": 2_005,
+    "apic_priority": 3_080,
+    "apic_sequences": 392,
     "pt_5lvl_nopti_1g": 152_750,
     "x86_page_access": 210_232,
     "pt_4lvl_pti": 813_975,
 }
-QUICK = ["npt_4lvl", "x86_pkeys", "ept_permissions"]
+QUICK = ["npt_4lvl", "x86_pkeys", "ept_permissions", "apic_priority", "apic_sequences"]
 
 
 @pytest.mark.parametrize("name", QUICK if PLAIN else list(COUNTS))

@@ -274,15 +274,26 @@ def _stays(page: NDArray[np.int64]) -> float:
     return float((page[1:] == page[:-1]).mean()) if len(page) > 1 else 0.0
 
 
+def _answer(name: str, case: Any) -> str:
+    """Say the answer of one case in a word or two."""
+    if name == "apic_sequences":
+        final = case["final"]
+        return "vectors are left at the end" if final["irr"] or final["isr"] else "nothing is left at the end"
+    answer = case[1]
+    if name == "apic_priority":
+        return "delivered" if answer["deliver"] else "held back"
+    if name == "x86_pkeys":
+        return "no fault" if answer == -1 else f"#PF code {answer:#x}"
+    return str(answer[0]) if isinstance(answer, (tuple, list)) and answer else str(answer)
+
+
 def _vectors(vectors: Vectors) -> VectorsSummary:
     if vectors.name == "x86_page_access":
         codes = _counts(vectors.cases[vectors.cases != NOT_HERE])
         answers = {"no fault" if code == 255 else f"#PF code {code:#x}": count for code, count in codes.items()}
         return VectorsSummary(vectors.name, sum(codes.values()), answers)
     answers = {}
-    for _, answer in vectors.cases:
-        word = str(answer[0]) if isinstance(answer, (tuple, list)) and answer else str(answer)
-        if vectors.name == "x86_pkeys":
-            word = "no fault" if answer == -1 else f"#PF code {answer:#x}"
+    for case in vectors.cases:
+        word = _answer(vectors.name, case)
         answers[word] = answers.get(word, 0) + 1
     return VectorsSummary(vectors.name, len(vectors.cases), answers)

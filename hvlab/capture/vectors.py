@@ -17,6 +17,8 @@ PAGE_ACCESS_STATES: Final = 1 << 18
 NO_FAULT, NOT_HERE = 255, 254
 CASES_CAP: Final = 200_000
 EPT_FIELDS: Final = {"upper": 15, "leaf": 15, "xo": 1, "mbec": 1, "ad": 1, "need_set": 1, "mt": 7, "upper_rsvd": 1}
+PRIORITY_CLASSES: Final = ("tpr_class", "isrv_class", "irr_class")
+STEPS: Final = {"raise": (255, 1), "tpr": (255,), "ack": (), "ack_autoeoi": (), "eoi": ()}  # the most of each word
 EPT_NEEDED: Final = ("upper", "leaf", "access", "xo", "mbec", "kind")
 
 
@@ -81,12 +83,40 @@ def _listed(file: str, name: str, whole: dict[str, Any]) -> list[Any]:
         pair = isinstance(row, list) and len(row) == 2
         if not (isinstance(row, dict) if name == "apic_sequences" else pair):
             raise BadFile(file, f"cases[{number}]", plain(repr(row), 60), "a case and its answer")
-    shape = {"x86_pkeys": _pkeys_case, "ept_permissions": _ept_case}.get(name)
+    if name == "apic_sequences":
+        return [_sequence(file, f"cases[{n}]", row) for n, row in enumerate(rows)]
+    shape = {"x86_pkeys": _pkeys_case, "ept_permissions": _ept_case, "apic_priority": _priority_case}.get(name)
     return [shape(file, f"cases[{n}]", *row) for n, row in enumerate(rows)] if shape else rows
 
 
 def _pkeys_case(file: str, where: str, state: Any, answer: Any) -> tuple[int, int]:
     return whole_number(file, f"{where}[0]", state, 0, 511), whole_number(file, f"{where}[1]", answer, -1, 63)
+
+
+def _priority_case(file: str, where: str, case: Any, answer: Any) -> tuple[dict[str, int], dict[str, Any]]:
+    fields(file, f"{where}[0]", case, PRIORITY_CLASSES)
+    for name in PRIORITY_CLASSES:
+        whole_number(file, f"{where}[0].{name}", case[name], 0, 15)
+    fields(file, f"{where}[1]", answer, ("ppr", "deliver"))
+    return case, answer
+
+
+def _sequence(file: str, where: str, row: dict[str, Any]) -> dict[str, Any]:
+    fields(file, where, row, ("id", "steps", "final"))
+    if not isinstance(row["steps"], list):
+        raise BadFile(file, f"{where}.steps", f"a {type(row['steps']).__name__}", "a list of steps with their answers")
+    for number, pair in enumerate(row["steps"]):
+        at = f"{where}.steps[{number}]"
+        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], list) or not pair[0]:
+            raise BadFile(file, at, plain(repr(pair), 60), "a step and its answer")
+        name, *words = pair[0]
+        if not isinstance(name, str) or name not in STEPS or len(words) != len(STEPS[name]):
+            said = ", ".join(f"{step} of {len(limits)}" for step, limits in STEPS.items())
+            raise BadFile(file, f"{at}[0]", plain(repr(pair[0]), 60), f"a step with its words: {said}")
+        for k, (word, most) in enumerate(zip(words, STEPS[name], strict=True)):
+            whole_number(file, f"{at}[0][{k + 1}]", word, 0, most)
+    fields(file, f"{where}.final", row["final"], ("irr", "isr"))
+    return row
 
 
 def _ept_case(file: str, where: str, case: Any, answer: Any) -> tuple[dict[str, Any], tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from hvlab.hardware.bare import LONG_MODE, Bare
 from hvlab.hardware.processor import DETAIL, FETCH, IMPLICIT, OUTCOMES, READ, USER, WRITE
 from hvlab.hardware.second_level import EPT
 from hvlab.hypervisor.partition import STATE
+from hvlab.verify.apic import apic_priority, apic_sequences
 from hvlab.verify.count import Count
 from hvlab.wire.x64 import Cr0, Cr4, Efer, EptEntry, PageTableEntry, Rflags
 
@@ -165,4 +166,6 @@ VECTORS: dict[str, Callable[[Any], Count]] = {
     "x86_page_access": page_access,
     "x86_pkeys": protection_keys,
     "ept_permissions": ept_permissions,
+    "apic_priority": apic_priority,
+    "apic_sequences": apic_sequences,
 }

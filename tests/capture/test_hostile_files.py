@@ -341,6 +341,9 @@ def test_brackets_inside_strings_are_no_nesting():
     assert json_value("f", json.dumps(["[" * 500, '\\"[[' * 50]).encode()) == ["[" * 500, '\\"[[' * 50]
 
 
+SEQUENCE = {"id": 0, "steps": [[["tpr", 256], {}]], "final": {"irr": [], "isr": []}}
+
+
 @pytest.mark.parametrize(
     ("value", "where", "found"),
     [
@@ -348,6 +351,9 @@ def test_brackets_inside_strings_are_no_nesting():
         ({"x": 1}, "the JSON text", "fields x"),
         ({"meta": {"name": "x86_new", "n": 0}, "cases": []}, "meta.name", "x86_new"),
         ({"meta": {"name": "x86_pkeys"}, "cases": []}, "meta.n", "no such field"),
+        ({"meta": {"name": "apic_priority", "n": 1}, "cases": [[{}, {}]]}, "cases[0][0].tpr_class", "no such field"),
+        ({"meta": {"name": "apic_sequences", "n": 1}, "cases": [SEQUENCE | {"steps": 3}]}, "cases[0].steps", "int"),
+        ({"meta": {"name": "apic_sequences", "n": 1}, "cases": [SEQUENCE]}, "cases[0].steps[0][0][1]", "256"),
         ({"meta": {"name": "x86_pkeys", "n": 2}, "cases": [[0, -1]]}, "meta.n", "2"),
         ({"meta": {"name": "x86_pkeys", "n": 1}, "cases": [[512, -1]]}, "cases[0][0]", "512"),
         ({"meta": {"name": "x86_pkeys", "n": 1}, "cases": [[0, -2]]}, "cases[0][1]", "-2"),

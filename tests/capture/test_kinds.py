@@ -21,7 +21,7 @@ HOST = "99@1795387484.807040:vmbus_recv_message type 14 size 40\n"
 BOOT = b"\xeb\x3c\x90mkfs.fat\0" + bytes(498) + b"\x55\xaa"
 FOOTER = b"conectix" + bytes(504)
 
-VECTORS_HERE = ("x86_page_access", "x86_pkeys", "ept_permissions")
+VECTORS_HERE = ("x86_page_access", "x86_pkeys", "ept_permissions", "apic_priority", "apic_sequences")
 
 LATER = [
     ("dmesg", DMESG),

@@ -18,7 +18,7 @@ def test_all_shipped_data_fit_into_four_megabytes_and_are_listed():
     sources = (FOLDER / "SOURCES.md").read_text(encoding="utf-8")
 
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 4_000_000
-    assert len(samples()) == 9
+    assert len(samples()) == 11
     for path in samples().values():
         assert f"`{path.name}`" in sources
 
@@ -148,7 +148,14 @@ def test_the_traces_hold_what_their_recorder_counted(name, pages):
 
 
 @pytest.mark.parametrize(
-    ("name", "cases"), [("x86_page_access", 210_232), ("x86_pkeys", 398), ("ept_permissions", 2_005)]
+    ("name", "cases"),
+    [
+        ("x86_page_access", 210_232),
+        ("x86_pkeys", 398),
+        ("ept_permissions", 2_005),
+        ("apic_priority", 3_080),
+        ("apic_sequences", 392),
+    ],
 )
 def test_the_vector_files_hold_all_their_cases(name, cases):
     vectors = load(sample(name))
