@@ -6,6 +6,11 @@ brackets does not go through here, and a place that cuts it is too narrow for a 
 
 A text is marked where it is said (``_("…")``), or, if it is declared once and said later, where it stands (``N_("…")``)
 and translated where it is said. Placeholders are named, so that a translation may reorder them.
+
+What is declared by a call of its own needs no ``N_``; its name is the keyword, as ``xgettext`` calls it: the sentence
+of an ``event``, of a ``Kind``, the label of a ``Fact``, the texts of a ``Place``, of an ``Item`` and of a ``Model`` are
+translated where a story or a question is built. The browser's own words stand in its modules as ``t("…")``; a story
+that is not told in English brings their translations with it (`hvlab.view.words`).
 """
 
 import gettext
@@ -19,12 +24,19 @@ PSEUDO: Final = "xx-pseudo"
 FOLDER: Final = Path(__file__).parent / "locale"
 ACCENTED: Final = str.maketrans("aceinorsuyzACEINORSUYZ", "àçéîñöŕšüýžÀÇÉÎÑÖŔŠÜÝŽ")
 PLACEHOLDER: Final = re.compile(r"(\{[^{}]*\})")
+WORD: Final = re.compile(r"[^\W_]+(?=\W|_|$)")
 OPEN, CLOSE = "⟦", "⟧"
 
 
 def language() -> str:
     """Return the language asked for; English if none is."""
     return os.environ.get("HVLAB_LANGUAGE", "") or "en"
+
+
+def lang() -> str:
+    """Return the language in which texts are told, for ``lang=``: English where there is no catalogue."""
+    name = language()
+    return name if name == PSEUDO or type(_catalogue(name)) is not gettext.NullTranslations else "en"
 
 
 @cache
@@ -54,7 +66,13 @@ def ngettext(one: str, many: str, count: int) -> str:
 
 
 def pseudo(text: str) -> str:
-    """Return a text as no language writes it: accented, a third longer, in brackets; placeholders stay."""
+    """Return a text as no language writes it: accented, each word a third longer, in brackets; placeholders stay."""
     parts = PLACEHOLDER.split(text)
-    accented = "".join(part if PLACEHOLDER.fullmatch(part) else part.translate(ACCENTED) for part in parts)
-    return f"{OPEN}{accented}{'~' * (len(text) // 3 + 1)}{CLOSE}"
+    if not any(letter.isalpha() for part in parts[::2] for letter in part):
+        return text
+    parts[::2] = [WORD.sub(_longer, part).translate(ACCENTED) for part in parts[::2]]
+    return f"{OPEN}{''.join(parts)}{CLOSE}"
+
+
+def _longer(word: re.Match[str]) -> str:
+    return word[0] + "~" * (-(-len(word[0]) // 3) if not word[0].isdigit() else 0)

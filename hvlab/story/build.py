@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from hvlab.errors import BadRequest
+from hvlab.language import _, lang
 from hvlab.story.caption import MASK, plain_name
 from hvlab.story.frame import (
     CHANGES,
@@ -45,10 +46,10 @@ def build(
     scene = {
         "schema": SCHEMA,
         "title": plain_name(title),
-        "lang": "en",
+        "lang": lang(),
         "frames": table.count,
         "kinds": _kinds(kinds),
-        "phases": [plain_name(phase) for phase in table.phases],
+        "phases": [plain_name(_(phase)) for phase in table.phases],
         "places": declared(places),
         "facts": _facts(facts),
         "pages": [_page(page) for page in pages],

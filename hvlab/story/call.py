@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hvlab.errors import BadRequest
-from hvlab.story.frame import Fact, Frame, Kind
+from hvlab.language import N_, _
+from hvlab.story.frame import Fact, Frame, Kind, spoken
 from hvlab.story.gate import Gate
 from hvlab.story.lens import GRAINS, PLACES, kinds, ruler
 from hvlab.story.picture import Element, Picture, box, words
@@ -43,13 +44,19 @@ NOT_YET: Final = 0xFFFF
 AT, BEHIND, ELSEWHERE = 0, 1, 2
 UNSEEN, COVERS, ABSENT = 0, 1, 2
 NO_MESSAGE: Final = 0
-ENUMS: Final[dict[str, dict[int, str]]] = {
-    "rip": {AT: "at the call", BEHIND: "behind the call", ELSEWHERE: "in the kernel"},
-    "call_now": {0: "none yet", **WORDS["call"]},
-    "page_state": {UNSEEN: "not seen yet", COVERS: "covers the guest's page", ABSENT: "is not there"},
-    "reply": {NOT_YET: "no answer yet", **{status.value: status.name for status in Status}},
-    "trap": {0: "none", **WORDS["exception"]},
-    "post": {**WORDS["message"], NO_MESSAGE: "nothing"},
+SAID: Final[dict[str, dict[int, str]]] = {
+    "rip": {AT: N_("at the call"), BEHIND: N_("behind the call"), ELSEWHERE: N_("in the kernel")},
+    "call_now": {0: N_("none yet")},
+    "page_state": {UNSEEN: N_("not seen yet"), COVERS: N_("covers the guest's page"), ABSENT: N_("is not there")},
+    "reply": {NOT_YET: N_("no answer yet")},
+    "trap": {0: N_("none")},
+    "post": {NO_MESSAGE: N_("nothing")},
+}
+NAMED: Final[dict[str, dict[int, str]]] = {
+    "call_now": WORDS["call"],
+    "reply": {status.value: status.name for status in Status},
+    "trap": WORDS["exception"],
+    "post": WORDS["message"],
 }
 FACTS: Final = (
     Fact("code", "Call", "enum:call_now", True),
@@ -78,9 +85,15 @@ FACTS: Final = (
     Fact("register"),
     Fact("present"),
 )
-BEFORE: Final = Kind("before", "VP {actor} is about to begin.", rule="TLFS, hypercall interface", letter="H")
+BEFORE: Final = Kind("before", N_("VP {actor} is about to begin."), rule="TLFS, hypercall interface", letter="H")
 LIST_WIDTH: Final = 288
-ABOUT: Final = "Left: the caller's registers. Right: what the hypervisor does. Below: the bits of RCX and RAX."
+ABOUT: Final = N_("Left: the caller's registers. Right: what the hypervisor does. Below: the bits of RCX and RAX.")
+
+
+def enums() -> dict[str, dict[int, str]]:
+    """The story's own words, in the learner's language; the names of the interfaces stay."""
+    said = {name: {value: _(text) for value, text in words.items()} for name, words in SAID.items()}
+    return {name: {**NAMED.get(name, {}), **words} for name, words in said.items()}
 
 
 @dataclass(frozen=True)
@@ -104,17 +117,17 @@ class CallLens:
         if not frames:
             raise BadRequest("the story of a call", "a trace without one", "the trace of vp.hypercall(...)")
         return Storyboard.from_frames(
-            title or "A guest calls the hypervisor",
+            title or _("A guest calls the hypervisor"),
             frames,
-            kinds=[*kinds(tuple(PHASE_OF), LETTERS, {}), BEFORE],
-            facts=FACTS,
+            kinds=[*kinds(tuple(PHASE_OF), LETTERS, {}), *spoken([BEFORE])],
+            facts=spoken(FACTS),
             pictures=[picture()],
             gates=gates,
-            places=PLACES,
+            places=spoken(PLACES),
             phases=PHASES,
             words={word.__name__: ruler(word) for word in (HypercallControl, HypercallResult, HypercallMsr)},
-            enums=ENUMS,
-            about=ABOUT,
+            enums=enums(),
+            about=_(ABOUT),
         )
 
     def frames(self, trace: Trace) -> Iterator[Frame]:
@@ -240,27 +253,27 @@ def picture() -> Picture:
     """Return the drawing: the caller's registers, the page, the hypervisor with the list, the parent."""
     layer: list[Element] = [
         box("caller", 8, 8, 274, 214),
-        words("", 20, 30, "Caller", "label title"),
-        box("pagebox", 318, 8, 190, 74),
-        words("", 330, 30, "Hypercall page", "label title"),
-        words("pagestate", 330, 54, "", "small"),
-        words("", 330, 72, "of the hypervisor, read-only", "small soft"),
+        words("", 20, 30, _("Caller"), "label title", 240),
+        box("pagebox", 312, 8, 202, 74),
+        words("", 324, 30, _("Hypercall page"), "label title", 180),
+        words("pagestate", 324, 54, "", "small", 182),
+        words("", 324, 72, _("of the hypervisor, read-only"), "small soft", 182),
         box("handler", 544, 8, 292, 140),
-        words("", 556, 30, "Hypervisor", "label title"),
+        words("", 556, 30, _("Hypervisor"), "label title", 270),
         words("callname", 556, 54, "", "small code"),
-        words("answer", 556, 76, "", "small"),
-        words("progress", 556, 98, "", "small"),
+        words("answer", 556, 76, "", "small", 274),
+        words("progress", 556, 98, "", "small", 274),
         box("listbox", 546, 108, LIST_WIDTH, 12, "cell"),
         box("listdone", 546, 108, 0, 12, "cell hatched"),
-        words("entered", 556, 138, "", "small soft"),
+        words("entered", 556, 138, "", "small soft", 274),
         box("parentbox", 544, 164, 292, 58),
-        words("", 556, 186, "Parent", "label title"),
-        words("message", 556, 208, "", "small"),
-        box("trapbox", 318, 164, 190, 58),
-        words("", 330, 186, "Exception", "label title"),
-        words("trap", 330, 208, "", "small code"),
-        ["path", "out", "wire", {"d": "M282 45H318"}, ""],
-        ["path", "in", "wire", {"d": "M508 45H544"}, ""],
+        words("", 556, 186, _("Parent"), "label title", 270),
+        words("message", 556, 208, "", "small", 274),
+        box("trapbox", 312, 164, 202, 58),
+        words("", 324, 186, _("Exception"), "label title", 180),
+        words("trap", 324, 208, "", "small code"),
+        ["path", "out", "wire", {"d": "M282 45H312"}, ""],
+        ["path", "in", "wire", {"d": "M514 45H544"}, ""],
     ]
     bind: list[Element] = [
         ["text", "pagestate", "page", "enum:page_state"],
@@ -269,16 +282,18 @@ def picture() -> Picture:
         ["show", "callname", "seen"],
         ["show", "answer", "seen"],
         ["text", "callname", "code", "enum:call_now"],
-        ["say", "answer", "Answer: {status:enum:reply}"],
+        ["say", "answer", _("Answer: {status:enum:reply}")],
         ["changed", "answer", "status"],
-        ["say", "progress", "{done} of {count} elements done"],
+        ["say", "progress", _("{done} of {count} elements done")],
         ["show", "progress", "count"],
         ["show", "listbox", "count"],
         ["show", "listdone", "count"],
         ["attr", "listdone", "width", "share", 1, 0],
-        ["say", "entered", "entries for this call: {entries}"],
+        ["say", "entered", _("entries for this call: {entries}")],
         ["show", "entered", "entries"],
-        ["say", "message", "gets {post:enum:post}"],
+        ["say", "message", _("gets {post:enum:post}")],
+        ["card", "caller", "guest"],
+        ["card", "handler", "hypervisor"],
         ["lit", "parentbox", "post"],
         ["text", "trap", "trap", "enum:trap"],
         ["lit", "trapbox", "trap"],
@@ -295,12 +310,12 @@ def picture() -> Picture:
             words(f"v-{fact}", 66, 64 + 34 * at, "", "label code"),
         ]
         bind += [["text", f"v-{fact}", fact, kind], ["changed", f"v-{fact}", fact]]
-    alt = (
+    alt = _(
         "The caller's RIP is {rip:enum:rip}, RCX {rcx:hex}, RDX {rdx:hex}, R8 {r8:hex}, RAX {rax:hex}. "
         "The hypercall page {page:enum:page_state}. The hypervisor: {status:enum:reply}, {done} of {count} elements "
         "done, entered {entries} times. Exception: {trap:enum:trap}. The parent gets {post:enum:post}."
     )
-    return Picture("Call", "A call and its registers", 844, 230, layer, bind, alt)
+    return Picture(_("Call"), _("A call and its registers"), 844, 230, layer, bind, alt)
 
 
 def call_story(what: Any, grain: str = "event", title: str = "") -> Storyboard:

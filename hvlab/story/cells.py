@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hvlab.errors import BadRequest
+from hvlab.language import _
 from hvlab.story.frame import Fact
 from hvlab.trace.journal import Trace
 from hvlab.wire.x64 import EptEntry, PageTableEntry
@@ -90,8 +91,9 @@ class Shape:
     def title(self) -> str:
         """Return what a story of such a walk is called."""
         if not self.second:
-            return f"One access, {self.guest} levels of tables"
-        return f"One access, {self.guest} guest levels by {self.second} second levels"
+            return _("One access, {guest} levels of tables").format(guest=self.guest)
+        told = _("One access, {guest} guest levels by {second} second levels")
+        return told.format(guest=self.guest, second=self.second)
 
     def cells(self) -> Iterator[tuple[int, int]]:
         """Yield (row, column) of each cell in the order of a full walk; column 0 is the guest's own entry."""

@@ -6,6 +6,7 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from hvlab.errors import BadRequest
+from hvlab.language import N_, _
 from hvlab.story.steps import steps
 from hvlab.story.walk import WalkLens, of_machine, trace_of
 from hvlab.trace.journal import Trace
@@ -17,18 +18,18 @@ def _count(*names: str) -> Callable[[Trace], int]:
 
 
 LEDGER: Final[tuple[tuple[str, Callable[[Trace], int]], ...]] = (
-    ("accesses", _count("access_begun")),
-    ("answered by a TLB", _count("tlb_hit")),
-    ("answered by a paging-structure cache", _count("structure_cache_hit")),
-    ("answered by the nested cache", _count("nested_cache_hit")),
-    ("guest entries read", _count("table_entry_read")),
-    ("second-level entries read", _count("second_level_entry_read")),
-    ("table reads in all", _count("table_entry_read", "second_level_entry_read")),
-    ("A or D written to memory", _count("accessed_set", "dirty_set")),
-    ("exceptions in the guest", _count("page_fault_raised", "general_protection_raised")),
-    ("exits to the hypervisor", _count("ept_violation_raised", "ept_misconfigured", "nested_page_fault_raised")),
-    ("hypercalls", _count("hypercall_entered")),
-    ("pages that change owner", _count("page_given")),
+    (N_("accesses"), _count("access_begun")),
+    (N_("answered by a TLB"), _count("tlb_hit")),
+    (N_("answered by a paging-structure cache"), _count("structure_cache_hit")),
+    (N_("answered by the nested cache"), _count("nested_cache_hit")),
+    (N_("guest entries read"), _count("table_entry_read")),
+    (N_("second-level entries read"), _count("second_level_entry_read")),
+    (N_("table reads in all"), _count("table_entry_read", "second_level_entry_read")),
+    (N_("A or D written to memory"), _count("accessed_set", "dirty_set")),
+    (N_("exceptions in the guest"), _count("page_fault_raised", "general_protection_raised")),
+    (N_("exits to the hypervisor"), _count("ept_violation_raised", "ept_misconfigured", "nested_page_fault_raised")),
+    (N_("hypercalls"), _count("hypercall_entered")),
+    (N_("pages that change owner"), _count("page_given")),
 )
 
 
@@ -54,24 +55,26 @@ class Comparison:
 
     def __repr__(self) -> str:
         shown = [row for row in self.rows if row[1] or row[2]]
-        wide = max(len(name) for name, _, _ in shown)
+        time, differs = _("simulated time"), _("differs")
+        wide = max(len(time), *(len(_(row[0])) for row in shown))
         columns = [max(len(name), 6) for name in self.names]
-        head = " ".join(["".ljust(wide), *(n.rjust(w) for n, w in zip(self.names, columns, strict=True)), "  differs"])
+        names = (name.rjust(column) for name, column in zip(self.names, columns, strict=True))
+        head = " ".join(["".ljust(wide), *names, differs.rjust(9)])
         lines = [head.rstrip()]
         for name, first, second in shown:
             change = f"{second - first:+d}" if first != second else ""
-            lines.append(f"{name.ljust(wide)} {first:>{columns[0]}} {second:>{columns[1]}} {change:>9}".rstrip())
+            lines.append(f"{_(name).ljust(wide)} {first:>{columns[0]}} {second:>{columns[1]}} {change:>9}".rstrip())
         times = [say("time", time) for time in self.nanoseconds]
-        lines.append(f"{'simulated time'.ljust(wide)} {times[0]:>{columns[0]}} {times[1]:>{columns[1]}}")
+        lines.append(f"{time.ljust(wide)} {times[0]:>{columns[0]}} {times[1]:>{columns[1]}}")
         return "\n".join([*lines, "", *self._parting()])
 
     def _parting(self) -> list[str]:
         if self.frame is None:
-            return ["Both runs are the same, step by step."]
+            return [_("Both runs are the same, step by step.")]
         wide = max(len(name) for name in self.names)
         told = (f"  {name.ljust(wide)}  {side}" for name, side in zip(self.names, self.sides, strict=True))
-        before = f"Equal up to frame {self.frame - 1}. " if self.frame else ""
-        return [f"{before}They part at frame {self.frame}:", *told]
+        before = _("Equal up to frame {frame}.").format(frame=self.frame - 1) + " " if self.frame else ""
+        return [before + _("They part at frame {frame}:").format(frame=self.frame), *told]
 
 
 def compare(first: Any, second: Any, names: tuple[str, str] = ("first", "second")) -> Comparison:
@@ -123,4 +126,4 @@ def parting(first: Sequence[Any], second: Sequence[Any]) -> int | None:
 def _side(trace: Trace, told: Sequence[tuple[int, int]], place: int | None) -> str:
     if place is None:
         return ""
-    return trace.sentence(told[place][0]) if place < len(told) else "has ended."
+    return trace.sentence(told[place][0]) if place < len(told) else _("has ended.")

@@ -1,11 +1,12 @@
 """What a story is built from: declarations of facts, kinds, places and pages, and the frames that refer to them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
+from hvlab.language import _
 from hvlab.story.caption import plain_name
 
 SCHEMA = 1
@@ -19,6 +20,8 @@ COLUMNS = (
 )  # fmt: skip
 CHANGES = (("frame", "<u4"), ("row", "<u2"), ("lo", "<u4"), ("hi", "<u4"))
 WRITES = (("frame", "<u4"), ("page", "<u2"), ("offset", "<u2"), ("length", "<u2"), ("at", "<u4"))
+
+TEXTS = ("label", "says", "left_out", "where")
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -54,13 +57,14 @@ class Kind:
 
 @dataclass(frozen=True)
 class Place:
-    """A box of the Hyper-V diagram that frames happen in; `says`, `where` and `source` make its glossary card."""
+    """A box of the Hyper-V diagram that frames happen in; the texts after its label make its glossary card."""
 
     name: str
     label: str = ""
     says: str = ""
     where: str = ""
     source: str = ""
+    lesson: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,25 @@ class Frame:
     writes: Sequence[tuple[str, int, bytes]] = ()
 
 
+Declared = TypeVar("Declared", Fact, Kind, Place)
+
+
+def spoken(things: Sequence[Declared]) -> list[Declared]:
+    """Declarations in the learner's language: their labels and sentences, never their names."""
+    found = []
+    for thing in things:
+        texts = {name: getattr(thing, name, "") for name in TEXTS}
+        found.append(replace(thing, **{name: _(text) for name, text in texts.items() if text and _(text) != text}))
+    return found
+
+
 def declared(things: Sequence[Any]) -> list[dict[str, Any]]:
     """Declarations as plain JSON, with names and labels that are safe to show."""
     rows = [asdict(thing) for thing in things]
     for row in rows:
         row["name"] = plain_name(row["name"])
+        if not row.get("lesson", "x"):
+            del row["lesson"]
         if "label" in row:
             row["label"] = plain_name(row["label"] or row["name"])
     return rows

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from hvlab.story.frame import Fact, Frame, Kind
+from hvlab.language import N_, _
+from hvlab.story.frame import Fact, Frame, Kind, spoken
 from hvlab.story.gate import Gate
 from hvlab.story.hostmap import Drawn
 from hvlab.story.lanes import LANES
@@ -30,27 +31,27 @@ WAKES: Final = frozenset({"register_set", "vp_resumed"})
 MORE: Final = (
     Kind(
         "tables_read",
-        "Table entries that the processor itself reads: {own} of the guest's and {below} of the hypervisor's.",
+        N_("Table entries that the processor itself reads: {own} of the guest's and {below} of the hypervisor's."),
         ("own", "below"),
         ("dec", "dec"),
         SDM_EPT,
         "",
         "A",
     ),
-    Kind("input_written", "VP {actor} writes the input of its next call into memory.", (), (), TLFS_CALLS, "", "A"),
-    Kind("message_read", "VP {actor} reads the message in memory.", (), (), TLFS_INTERCEPTS, "", "A"),
+    Kind("input_written", N_("VP {actor} writes the input of its next call into memory."), rule=TLFS_CALLS),
+    Kind("message_read", N_("VP {actor} reads the message in memory."), rule=TLFS_INTERCEPTS),
 )
 TOGETHER: Final = {"tables": "tables_read", "input": "input_written", "message": "message_read"}
 PANEL: Final = {
-    "exits": "Entries into the hypervisor",
-    "reads": "Table entries read",
-    "stores": "Words written to memory",
-    "given": "Pages that changed owner",
-    "now": "Simulated time",
+    "exits": N_("Entries into the hypervisor"),
+    "reads": N_("Table entries read"),
+    "stores": N_("Words written to memory"),
+    "given": N_("Pages that changed owner"),
+    "now": N_("Simulated time"),
 }
 WRITES: Final = 2  # the bit of an access that says write
-# The hops that a question puts in order, by their digits.
-READ, EXIT, TOLD, GIVEN, RESUMED = 1, 2, 3, 4, 5
+# The hops that a question puts in order, by digits that say nothing about it.
+READ, EXIT, TOLD, GIVEN, RESUMED = 3, 5, 1, 4, 2
 DIGITS: Final = {
     "tables_read": READ, "vp_exited": EXIT, "intercept_posted": TOLD, "page_given": GIVEN, "vp_resumed": RESUMED,
 }  # fmt: skip
@@ -107,11 +108,11 @@ class HopLens(SystemLens):
         return [reader.step(rows, frame_of, number, "event") for number, rows in enumerate(groups)]
 
     def kinds(self) -> list[Kind]:
-        return [*super().kinds(), *MORE]
+        return [*super().kinds(), *spoken(MORE)]
 
     def facts(self, trace: Trace) -> list[Fact]:
         shown = [
-            replace(fact, panel=fact.name in PANEL, label=PANEL.get(fact.name, fact.label))
+            replace(fact, panel=fact.name in PANEL, label=_(PANEL.get(fact.name, "")) or fact.label)
             for fact in super().facts(trace)
         ]
         given = "page_given" in trace.kinds()
@@ -151,5 +152,5 @@ def hops(
     """
     traces = [trace_of(part) for part in (what if isinstance(what, list | tuple) else [what])]
     joined = sum(traces[1:], traces[0])
-    about = "A token is one hop; its letter says what travels. A number at a box counts how often it took part."
-    return (lens or HopLens()).story(joined, title or "One request, hop by hop", gates, token, about)
+    about = _("A token is one hop; its letter says what travels. A number at a box counts how often it took part.")
+    return (lens or HopLens()).story(joined, title or _("One request, hop by hop"), gates, token, about)

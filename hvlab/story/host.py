@@ -11,16 +11,17 @@ from importlib.resources import files
 from typing import Final
 
 from hvlab.errors import BadRequest
+from hvlab.language import N_, _
 from hvlab.story.frame import Place
 
 WIDTH: Final = 836
 HEIGHT: Final = 434
 GUESTS: Final = ("windows", "linux", "unenlightened")
 COLUMNS: Final = {  # name: (title, left, width)
-    "root": ("root partition", 2, 276),
-    "windows": ("Windows child", 288, 176),
-    "linux": ("Linux child", 474, 176),
-    "unenlightened": ("unenlightened child", 660, 175),
+    "root": (N_("root partition"), 2, 276),
+    "windows": (N_("Windows child"), 288, 176),
+    "linux": (N_("Linux child"), 474, 176),
+    "unenlightened": (N_("unenlightened child"), 660, 175),
 }
 USER: Final = (20, 46)  # top and height of each column's user mode
 KERNEL: Final = (70, 130)
@@ -32,6 +33,8 @@ BUS: Final = 195  # where the channels run
 SDM: Final = "Intel SDM vol. 3A, 4.5; vol. 3C, EPT"
 TLFS: Final = "TLFS"
 VMBUS: Final = "Linux Documentation/virt/hyperv/vmbus.rst"
+LIVES: Final = N_("Life cycle, properties, pools and virtual processors.")
+Card = tuple[str, str] | tuple[str, str, str]
 VID: Final = "Linux drivers/hv/mshv_root_main.c"
 
 
@@ -79,27 +82,28 @@ def _column(column: str) -> list[Box]:
         found.append(Box(f"{column}.{label}", label, card or label, *place, lane, says, f"{title}, {mode}", source))
 
     if column == "root":
-        put("VMMS", "user", 0, 1, user, "The management service: it starts and stops virtual machines.", TLFS)
-        put("VMWP", "user", 1, 1, user, "One worker process for each virtual machine; its devices stand here.", TLFS)
-        put("WMI", "user", 2, 1, user, "The interface through which tools give their orders.", TLFS, "WMI provider")
+        put("VMMS", "user", 0, 1, user, N_("The management service: it starts and stops virtual machines."), TLFS)
+        worker = N_("One worker process for each virtual machine; its devices stand here.")
+        put("VMWP", "user", 1, 1, user, worker, TLFS)
+        put("WMI", "user", 2, 1, user, N_("The interface through which tools give their orders."), TLFS, "WMI provider")
     else:
-        put("applications", "user", 0, full, user, "Programs: they know nothing of the hypervisor.", TLFS)
+        put("applications", "user", 0, full, user, N_("Programs: they know nothing of the hypervisor."), TLFS)
     put("I/O stack", "one", 0, 1, kernel, "File systems, volumes, protocols: the way of a request.", VMBUS)
     if column == "root":
-        put("VSPs", "one", 1, 1, kernel, "They serve the children's synthetic devices.", VMBUS)
-        put("VID", "one", 2, 1, kernel, "The driver that builds partitions and hears of their intercepts.", VID)
-        put("drivers", "two", 0, 1, kernel, "They know the real devices.", VMBUS)
-        put("NT kernel", "two", 1, 2, kernel, "The root's own kernel, with page tables of its own.", TLFS)
+        put("VSPs", "one", 1, 1, kernel, N_("They serve the children's synthetic devices."), VMBUS)
+        put("VID", "one", 2, 1, kernel, N_("The driver that builds partitions and hears of their intercepts."), VID)
+        put("drivers", "two", 0, 1, kernel, N_("They know the real devices."), VMBUS)
+        put("NT kernel", "two", 1, 2, kernel, N_("The root's own kernel, with page tables of its own."), TLFS)
     elif column == "unenlightened":
-        put("drivers", "one", 1, 1, kernel, "They drive devices that the worker process imitates.", VMBUS)
+        put("drivers", "one", 1, 1, kernel, N_("They drive devices that the worker process imitates."), VMBUS)
     else:
-        put("VSCs", "one", 1, 1, kernel, "They ask the root's service providers by ring and signal.", VMBUS)
-        put("ICs", "two", 0, 1, kernel, "Integration components: time, shutdown, heartbeat.", VMBUS)
+        put("VSCs", "one", 1, 1, kernel, N_("They ask the root's service providers by ring and signal."), VMBUS)
+        put("ICs", "two", 0, 1, kernel, N_("Integration components: time, shutdown, heartbeat."), VMBUS)
     if column != "root":
-        put("kernel", "two", 1, 1, kernel, "The guest's kernel: it writes its own page tables.", SDM)
+        put("kernel", "two", 1, 1, kernel, N_("The guest's kernel: it writes its own page tables."), SDM)
     if column != "unenlightened":
         caller = "hv core" if column == "linux" else "WinHv"
-        put(caller, "bus", 0, 1, kernel, "It makes the hypercalls of this partition.", "TLFS, hypercall interface")
+        put(caller, "bus", 0, 1, kernel, N_("It makes the hypercalls of this partition."), "TLFS, hypercall interface")
         put("VMBus", "bus", 1, 1 if column != "root" else 2, kernel, "Channels: shared memory and signals.", VMBUS)
     return found
 
@@ -107,23 +111,23 @@ def _column(column: str) -> list[Box]:
 def _below() -> list[Box]:
     """The hypervisor and the hardware."""
     calls = {
-        "hypercalls": ("The one entry for calls; it checks before it acts.", "TLFS, hypercall interface"),
-        "MSRs": ("Synthetic registers, read and written by RDMSR and WRMSR.", "TLFS, MSRs"),
-        "intercepts": ("What leaves a guest without being asked for.", "TLFS, intercepts"),
-        "APIC": ("Each virtual processor's interrupt controller.", "TLFS, virtual interrupt controller"),
-        "SynIC": ("Messages and event flags between partitions.", "TLFS, inter-partition communication"),
+        "hypercalls": (N_("The one entry for calls; it checks before it acts."), "TLFS, hypercall interface"),
+        "MSRs": (N_("Synthetic registers, read and written by RDMSR and WRMSR."), "TLFS, MSRs"),
+        "intercepts": (N_("What leaves a guest without being asked for."), "TLFS, intercepts"),
+        "APIC": (N_("Each virtual processor's interrupt controller."), "TLFS, virtual interrupt controller"),
+        "SynIC": (N_("Messages and event flags between partitions."), "TLFS, inter-partition communication"),
     }
     below = {
-        "address management": (0, 307, "Second-level tables, and who owns which page.", "TLFS, GPA spaces"),
-        "scheduler": (342, 136, "It chooses the virtual processor that runs next.", "TLFS, scheduler"),
-        "partition manager": (513, 307, "Life cycle, properties, pools and virtual processors.", "TLFS, partitions"),
+        "address management": (0, 307, N_("Second-level tables, and who owns which page."), "TLFS, GPA spaces"),
+        "scheduler": (342, 136, N_("It chooses the virtual processor that runs next."), "TLFS, scheduler"),
+        "partition manager": (513, 307, LIVES, "TLFS, partitions"),
     }
     hardware = {
-        "processors": ("They run guests directly and walk both levels of tables.", SDM),
-        "memory": ("System physical memory: tables, messages and data.", SDM),
-        "IOMMU": ("It translates what devices ask for.", "Intel VT-d specification"),
-        "NIC": ("The network card.", VMBUS),
-        "disk": ("The disk.", VMBUS),
+        "processors": (N_("They run guests directly and walk both levels of tables."), SDM),
+        "memory": (N_("System physical memory: tables, messages and data."), SDM),
+        "IOMMU": (N_("It translates what devices ask for."), "Intel VT-d specification"),
+        "NIC": (N_("The network card."), VMBUS),
+        "disk": (N_("The disk."), VMBUS),
     }
     found = []
     for at, (name, (says, source)) in enumerate(calls.items()):
@@ -180,7 +184,7 @@ def routes() -> dict[tuple[str, str], list[tuple[int, int]]]:
     return {(row["from"], row["to"]): [(x, y) for x, y in row["points"]] for row in json.loads(text)["wires"]}
 
 
-def places(names: Mapping[str, str], cards: Mapping[str, tuple[str, str]] | None = None) -> list[Place]:
+def places(names: Mapping[str, str], cards: Mapping[str, Card] | None = None) -> list[Place]:
     """Return the boxes as places of a story.
 
     Parameters
@@ -188,7 +192,7 @@ def places(names: Mapping[str, str], cards: Mapping[str, tuple[str, str]] | None
     names
         What a column is called: ``{"linux": "web"}``.
     cards
-        The glossary's sentence and source for a box of the diagram, by `Box.card`.
+        The glossary's sentence, source and first lesson for a box of the diagram, by `Box.card`.
     """
     unknown = set(names) - set(COLUMNS)
     if unknown:
@@ -196,7 +200,10 @@ def places(names: Mapping[str, str], cards: Mapping[str, tuple[str, str]] | None
     found = []
     for box in BOXES.values():
         column = box.name.partition(".")[0]
-        label = box.label if column == box.name else f"{box.label} of {names.get(column, column)}"
-        says, source = (cards or {}).get(box.card, (box.says, box.source))
-        found.append(Place(box.name, label, says, box.where, source))
+        label = _(box.label)
+        if column != box.name:
+            label = _("{box} of {partition}").format(box=label, partition=names.get(column) or _(column))
+        where = ", ".join(_(part) for part in box.where.split(", "))
+        says, source, *lesson = (cards or {}).get(box.card, (box.says, box.source))
+        found.append(Place(box.name, label, _(says), where, source, *lesson))
     return found

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hvlab.language import N_, _
 from hvlab.story.frame import LETTERS, Fact
 from hvlab.story.host import (
     BOX_HEIGHT,
@@ -41,12 +42,12 @@ SHAPES: Final = {  # around (0, 0), 20 px
     "!": "M-4 -9H4L9 -4V4L4 9H-4L-9 4V-4Z",
 }
 NAMES: Final = {
-    "H": "hypercall",
-    "X": "exit",
-    "M": "message",
-    "A": "memory access",
-    "W": "management",
-    "!": "fault",
+    "H": N_("hypercall"),
+    "X": N_("exit"),
+    "M": N_("message"),
+    "A": N_("memory access"),
+    "W": N_("management"),
+    "!": N_("fault"),
 }
 MOST_LIT: Final = 7
 APART: Final = 24
@@ -92,29 +93,31 @@ def host_map(steps: Sequence[Step], name: str = "", guest: str = "windows") -> D
         found = _wire(at, pair, [move for move in moves if {move[0], move[1]} == set(pair)])
         layer += found[0]
         bind += found[1]
-    first = {place: at for at, step in reversed(list(enumerate(steps))) for place in step.boxes}
     for place in BOXES:
-        found = _box(place, used.index(place) if place in used else None, first.get(place, 0))
+        found = _box(place, used.index(place) if place in used else None)
         layer += found[0]
         bind += found[1]
     for at, pair in enumerate(paths):
         found = _tokens(at, pair, [move for move in moves if {move[0], move[1]} == set(pair)], spots[pair])
         layer += found[0]
         bind += found[1]
-    layer += _legend({move[2] for move in moves})
+    legend, height = _legend({move[2] for move in moves})
+    layer += legend
     facts = [Fact(f"lit{at}") for at in range(len(used))] + [Fact(f"count{at}") for at in range(len(used))]
     facts += [Fact(f"way{at}") for at in range(len(paths))] + [Fact(f"order{at}") for at in range(len(paths))]
     facts += [Fact("map_src", kind="enum:box"), Fact("map_dst", kind="enum:box"), Fact("map_tale")]
     alt = {
         "fact": "map_tale",
         "cases": {
-            "1": "Lit: {map_src:enum:box}.",
-            "2": "Lit: {map_src:enum:box} and {map_dst:enum:box}; "
-            "a token goes from the first to the second: {letter:enum:token}.",
+            "1": _("Lit: {map_src:enum:box}."),
+            "2": _(
+                "Lit: {map_src:enum:box} and {map_dst:enum:box}; "
+                "a token goes from the first to the second: {letter:enum:token}."
+            ),
         },
-        "else": "Nothing is lit.",
+        "else": _("Nothing is lit."),
     }
-    picture = Picture("Map", "Map of a Hyper-V host", WIDTH, HEIGHT, layer, bind, alt)
+    picture = Picture(_("Map"), _("Map of a Hyper-V host"), WIDTH, height, layer, bind, alt)
     return Drawn(picture, facts, list(_values(steps, used, paths)))
 
 
@@ -145,34 +148,36 @@ def _ground(name: str, guest: str) -> tuple[list[Element], list[Element]]:
     """Columns, regions and their titles; the line along which channels share memory."""
     layer: list[Element] = []
     for column, (title, left, width) in COLUMNS.items():
-        mine = f"{title.removesuffix(' child') if len(title) > 15 else title} · {name[:MOST_NAME]}"
-        mine = mine if column == guest and name else title
-        layer.append(words(f"title-{column}", left + 6, 14, mine, "label title"))
-        for text, (top, height), down in (("user mode", USER, 13), ("kernel mode", KERNEL, 14)):
+        mine = _(title)
+        if column == guest and name:
+            mine = f"{_(title.removesuffix(' child')) if len(title) > 15 else mine} · {name[:MOST_NAME]}"
+        layer.append(words(f"title-{column}", left + 6, 14, mine, "label title", width - 10))
+        for text, (top, height), down in ((N_("user mode"), USER, 13), (N_("kernel mode"), KERNEL, 14)):
             layer.append(box("", left, top, width, height, "plain region"))
-            layer.append(words("", left + 8, top + down, text, "small soft"))
-    for text, x, (top, height) in (("hypervisor", 756, HYPERVISOR), ("hardware", 764, HARDWARE)):
+            layer.append(words("", left + 8, top + down, _(text), "small soft", 70))
+    for text, (top, height) in ((N_("hypervisor"), HYPERVISOR), (N_("hardware"), HARDWARE)):
         layer.append(box("", 2, top, 833, height, "plain region"))
-        layer.append(words("", x, top + 15, text, "small soft"))
+        layer.append(words("", 812, top + 15, _(text), "small soft end", 110))
     bus = sorted((b.x + b.width / 2, b.y + BOX_HEIGHT) for b in BOXES.values() if b.label == "VMBus")
     drops = "".join(f"M{x:g} {y:g}V{BUS}" for x, y in bus)
     layer.append(wire("", f"{drops}M{bus[0][0]:g} {BUS}H{bus[-1][0]:g}", "dashed"))
     left = COLUMNS["unenlightened"][1] + 8
     layer.append(box("", left, ROWS["bus"], 160, BOX_HEIGHT, "ghost"))
-    layer.append(words("", left + 80, ROWS["bus"] + 17, "no VMBus here", "small soft middle"))
+    layer.append(words("", left + 80, ROWS["bus"] + 17, _("no VMBus here"), "small soft middle", 150))
     return layer, []
 
 
-def _box(place: str, used: int | None, first: int) -> tuple[list[Element], list[Element]]:
-    """A box; those that the story uses are lit and counted, and a pointer goes to the first frame that lights them."""
+def _box(place: str, used: int | None) -> tuple[list[Element], list[Element]]:
+    """A box, whose card a pointer opens; those that the story uses are lit and counted."""
     drawn = BOXES[place]
     x, y = drawn.x, drawn.y
     rectangle = box("", x, y, drawn.width, BOX_HEIGHT, "box")
     if drawn.label == "VMBus":
         rectangle[3] |= {"rx": 13}
-    label = words("", x + drawn.width / 2, y + 17, drawn.label, "label middle")
+    label = words("", x + drawn.width / 2, y + 17, _(drawn.label), "label middle", drawn.width - 6)
     if used is None:
-        return [rectangle, label], []
+        key = f"idle{list(BOXES).index(place)}"
+        return [group(key, [rectangle, label])], [["card", key, place]]
     key = f"box{used}"
     badge = group(
         f"{key}badge",
@@ -184,7 +189,7 @@ def _box(place: str, used: int | None, first: int) -> tuple[list[Element], list[
     tone = "memory" if drawn.lane in ("memory", "processor") else "call"
     bind: list[Element] = [
         ["lit", key, f"lit{used}"],
-        ["jump", key, first],
+        ["card", key, place],
         ["text", f"{key}count", f"count{used}", "dec"],
         ["show", f"{key}badge", f"count{used}"],
     ]
@@ -275,13 +280,17 @@ def along(points: Sequence[tuple[int, int]], share: float) -> tuple[float, float
     return points[-1]
 
 
-def _legend(letters: set[str]) -> list[Element]:
-    """What the tokens and the dashed line mean."""
+def _legend(letters: set[str]) -> tuple[list[Element], int]:
+    """What the tokens and the dashed line mean, in a second line where one is too short; and the picture's height."""
     layer: list[Element] = []
     x, y = 12.0, HEIGHT - 9
     for letter in sorted(letters & set(NAMES), key=list(LETTERS).index):
-        layer += [token("", letter, x + 2, y - 4), words("", x + 16, y, NAMES[letter], "small soft")]
-        x += 40 + 7 * len(NAMES[letter])
+        name = _(NAMES[letter])
+        layer += [token("", letter, x + 2, y - 4), words("", x + 16, y, name, "small soft")]
+        x += 40 + 7 * len(name)
+    channel = _("channel: shared memory and signals, no wire")
+    if x + 32 + 6 * len(channel) > WIDTH:
+        x, y = 12.0, y + 20
     layer.append(wire("", f"M{x} {y - 4}h26", "dashed"))
-    layer.append(words("", x + 32, y, "channel: shared memory and signals, no wire", "small soft"))
-    return layer
+    layer.append(words("", x + 32, y, channel, "small soft"))
+    return layer, y + 9

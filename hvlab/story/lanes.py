@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hvlab.language import N_, _
 from hvlab.story.frame import LETTERS, Fact
 from hvlab.story.host import BOXES
 from hvlab.story.hostmap import Drawn, token
@@ -17,14 +18,14 @@ from hvlab.story.steps import Step
 from hvlab.trace.words import ENUMS, say
 
 LANES: Final = (
-    "child user",
-    "child kernel",
-    "hypervisor",
-    "root kernel",
-    "root user",
-    "processor",
-    "TLB",
-    "memory",
+    N_("child user"),
+    N_("child kernel"),
+    N_("hypervisor"),
+    N_("root kernel"),
+    N_("root user"),
+    N_("processor"),
+    N_("TLB"),
+    N_("memory"),
 )
 WIDTH: Final = 836
 HEIGHT: Final = 430
@@ -84,7 +85,7 @@ def axis_of(steps: Sequence[Step]) -> Axis:
     return Axis(begin, end) if end > begin else Axis(0, len(steps), True)
 
 
-def lanes(steps: Sequence[Step], waits: str = "time of the cost table; every cost is assumed") -> Drawn:
+def lanes(steps: Sequence[Step], waits: str = N_("time of the cost table; every cost is assumed")) -> Drawn:
     """Return the lanes of a story.
 
     Parameters
@@ -102,7 +103,7 @@ def lanes(steps: Sequence[Step], waits: str = "time of the cost table; every cos
     chains = [chain(steps, number) for number in range(len(steps))]
     edges = sorted({pair for one in chains for pair in joined(one, mark_of)})
     many = len(steps) > MOST_MARKS
-    layer, bind = _ground(axis, waits)
+    layer, bind = _ground(axis, _(waits))
     bands = [] if axis.ordered else [_bands(steps, axis), _phase_bands(steps, axis)]
     for part in (*bands, _edges(edges, marks), _marks(marks, many)):
         layer += part[0]
@@ -114,7 +115,7 @@ def lanes(steps: Sequence[Step], waits: str = "time of the cost table; every cos
     facts += [Fact(f"hop{at}") for at in range(len(edges))]
     facts += [Fact(f"band{request}") for request in sorted({step.request for step in steps})]
     values = _values(steps, chains, marks, mark_of, edges)
-    picture = Picture("Lanes", "Lanes: what happened when, and why", WIDTH, HEIGHT, layer, bind, _alt())
+    picture = Picture(_("Lanes"), _("Lanes: what happened when, and why"), WIDTH, HEIGHT, layer, bind, _alt())
     return Drawn(picture, facts, values)
 
 
@@ -207,9 +208,10 @@ def _ground(axis: Axis, waits: str) -> tuple[list[Element], list[Element]]:
     for at, name in enumerate(LANES):
         y = TOP + LANE * at
         layer.append(box(f"lane{at}", LEFT, y, RIGHT - LEFT, LANE, "plain"))
-        layer.append(words(f"lane{at}name", 6, y + 16, name, "label"))
-        layer.append(words(f"spent{at}", 6, y + 32, "", "small soft"))
-        bind += [["say", f"spent{at}", f"so far {{spent{at}:time}}"], ["show", f"spent{at}", f"spent{at}"]]
+        layer.append(words(f"lane{at}name", 6, y + 16, _(name), "label", LEFT - 12))
+        layer.append(words(f"spent{at}", 6, y + 32, "", "small soft", LEFT - 12))
+        spent = _("so far {time}").replace("{time}", f"{{spent{at}:time}}")
+        bind += [["say", f"spent{at}", spent], ["show", f"spent{at}", f"spent{at}"]]
         layer.append(words(f"sum{at}", RIGHT + 8, y + 24, "", "label code"))
         bind += [["lit", f"lane{at}name", "line_lane", [at + 1]], ["text", f"sum{at}", f"sum{at}", "time"]]
         bind.append(["show", f"sum{at}", f"sum{at}"])
@@ -217,19 +219,19 @@ def _ground(axis: Axis, waits: str) -> tuple[list[Element], list[Element]]:
         x = axis.x(axis.begin + tick)
         layer.append(["line", "", "tick", {"x1": x, "y1": TOP, "x2": x, "y2": bottom + 5}, ""])
         layer.append(words("", x, bottom + 18, f"+{say('time', tick)}" if tick else "0", "small soft middle"))
-    since = "in order; no time passes" if axis.ordered else f"since {say('time', axis.begin)}"
-    layer.append(words("", 6, bottom + 18, since, "small soft"))
-    layer.append(words("", RIGHT + 8, TOP - 24, "on the chain", "small soft"))
-    layer.append(words("", RIGHT + 8, TOP - 8, "of causes", "small soft"))
+    since = _("in order; no time passes") if axis.ordered else _("since {time}").format(time=say("time", axis.begin))
+    layer.append(words("", 6, bottom + 18, since, "small soft", RIGHT if axis.ordered else LEFT - 12))
+    layer.append(words("", RIGHT + 8, TOP - 24, _("on the chain"), "small soft", WIDTH - RIGHT - 10))
+    layer.append(words("", RIGHT + 8, TOP - 8, _("of causes"), "small soft", WIDTH - RIGHT - 10))
     line = wire("line", f"M0 {TOP - 4}V{bottom + 4}", "call lit")
     layer.append(line)
     layer.append(group("reach", [["circle", "", "plain", {"cx": 0, "cy": 0, "r": 6}, ""]], "call lit"))
     bind += [["attr", "line", "move-x", "line_x", 1, 0], ["attr", "reach", "move-x", "line_x", 1, 0]]
     bind += [["attr", "reach", "move-y", "reach", LANE, TOP - LANE // 2], ["show", "reach", "reach"]]
-    layer += [box("", 6, bottom + 29, 26, 8, "hatched"), words("", 38, bottom + 38, waits, "small soft")]
-    layer.append(words("because", 6, bottom + 58, "", "label"))
-    chained = "The chain of causes begins at frame {because}: arrows {hops}, time {chain_time:time}."
-    first = "No cause is recorded: software, or whoever set the machine going, decided this."
+    layer += [box("", 6, bottom + 29, 26, 8, "hatched"), words("", 38, bottom + 38, waits, "small soft", WIDTH - 44)]
+    layer.append(words("because", 6, bottom + 58, "", "label", WIDTH - 12))
+    chained = _("The chain of causes begins at frame {because}: arrows {hops}, time {chain_time:time}.")
+    first = _("No cause is recorded: software, or whoever set the machine going, decided this.")
     bind.append(["say", "because", {"fact": "lane_tale", "cases": {"0": first, "1": chained}, "else": ""}])
     return layer, bind
 
@@ -269,7 +271,7 @@ def _phase_bands(steps: Sequence[Step], axis: Axis) -> tuple[list[Element], list
         left, width = axis.x(begin), axis.x(end) - axis.x(begin)
         if width < 3:
             continue
-        content = [box("", left, PHASES, width - 1, 17, "cell")]
+        content, phase = [box("", left, PHASES, width - 1, 17, "cell")], _(phase)
         if LETTER_WIDTH * len(phase) + 4 <= width:
             content.append(words("", left + width / 2, PHASES + 13, phase, "small middle"))
         layer.append(group(f"phase{at}", content))
@@ -281,12 +283,12 @@ def name_of(steps: Sequence[Step]) -> str:
     """Return what a request is: the name of its hypercall, or of what it does."""
     for step in steps:
         if step.kind in ("hypercall_entered", "call_made"):
-            return ENUMS["call"].get(step.words["code"], f"call {step.words['code']:#x}")
+            return ENUMS["call"].get(step.words["code"]) or _("call {code}").format(code=hex(step.words["code"]))
     kinds = [step.kind for step in steps]
     if "intercept_posted" in kinds or "vp_exited" in kinds:
-        return "intercept"
-    named = {"msr_written": "MSR write", "msr_read": "MSR read", "cpuid_answered": "CPUID"}
-    return next((named[kind] for kind in kinds if kind in named), "access")
+        return _("intercept")
+    named = {"msr_written": _("MSR write"), "msr_read": _("MSR read"), "cpuid_answered": "CPUID"}
+    return next((named[kind] for kind in kinds if kind in named), _("access"))
 
 
 def _phases(steps: Sequence[Step]) -> list[tuple[str, int, int, int]]:
@@ -374,12 +376,14 @@ def _marks(marks: Sequence[Mark], many: bool) -> tuple[list[Element], list[Eleme
 
 def _alt() -> dict[str, object]:
     """The picture in words."""
-    here = "At {now:time}, in the lane {line_lane:enum:lane}"
     return {
         "fact": "lane_tale",
         "cases": {
-            "0": here + "; no cause is recorded.",
-            "1": here + "; the chain of causes begins at frame {because}: arrows {hops}, time {chain_time:time}.",
+            "0": _("At {now:time}, in the lane {line_lane:enum:lane}; no cause is recorded."),
+            "1": _(
+                "At {now:time}, in the lane {line_lane:enum:lane}; the chain of causes begins at frame {because}: "
+                "arrows {hops}, time {chain_time:time}."
+            ),
         },
         "else": "",
     }

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hvlab.errors import BadRequest
+from hvlab.language import _
 from hvlab.story.frame import Kind, Place
 from hvlab.trace.event import by_name
 from hvlab.trace.journal import Trace
@@ -60,15 +61,16 @@ def kinds(names: Sequence[str], letters: Mapping[str, str], left_out: Mapping[st
         declared = by_name(name)
         written = tuple(declared.template_kind(field) for field in declared.fields)
         letter, note = letters.get(name, "A"), left_out.get(name, "")
-        found.append(Kind(name, declared.says, declared.fields, written, declared.rule, note, letter))
+        found.append(Kind(name, _(declared.says), declared.fields, written, declared.rule, _(note), letter))
     return found
 
 
 def ruler(word: type[Word]) -> list[dict[str, Any]]:
     """Return a declared word as the ruler beside a picture wants it: its bits, with their texts."""
     return [
-        {"name": f.name, "lo": f.lo, "width": f.width, "doc": f.doc, **({"kind": "page"} if f.kind == "page" else {})}
-        for f in word.fields
+        {"name": one.name, "lo": one.lo, "width": one.width, "doc": _(one.doc)}
+        | ({"kind": "page"} if one.kind == "page" else {})
+        for one in word.fields
     ]
 
 

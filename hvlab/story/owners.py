@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from hvlab.language import N_, _
 from hvlab.story.frame import Fact
 from hvlab.story.hostmap import Drawn
 from hvlab.story.picture import Element, Picture, box, group, words
@@ -13,11 +14,13 @@ WIDTH: Final = 836
 LEFT, TOP = 6, 62
 FEW, MANY = (12, 69, 46), (24, 34, 28)  # cells a row, their width and height; with their use, or the letter only
 MOST: Final = 264
-USES: Final = {0: "", 1: "zeroed", 2: "pool", 3: "table", 4: "mapped"}
-OWNER_ENUMS: Final = {
-    "owner": {0: "H", 1: "R", **{k: str(k) for k in range(2, 256)}},
-    "use": USES,
-}
+USES: Final = {0: "", 1: N_("zeroed"), 2: N_("pool"), 3: N_("table"), 4: N_("mapped")}
+OWNERS: Final = {0: "H", 1: "R", **{k: str(k) for k in range(2, 256)}}
+
+
+def owner_enums() -> dict[str, dict[int, str]]:
+    """The words of the cells, in the learner's language."""
+    return {"owner": OWNERS, "use": {use: _(text) for use, text in USES.items()}}
 
 
 def owners(trace: Trace, steps: Sequence[Step], name: str = "") -> Drawn:
@@ -43,14 +46,14 @@ def owners(trace: Trace, steps: Sequence[Step], name: str = "") -> Drawn:
     facts = [Fact(f"own{at}", kind="enum:owner", start=first[page]) for at, page in enumerate(pages)]
     facts += [Fact(f"use{at}", kind="enum:use") for at in range(len(pages))]
     facts += [Fact("to_hypervisor"), Fact("to_root"), Fact("to_child"), Fact("page", kind="spa")]
-    alt = (
+    alt = _(
         "Pages given so far: {to_hypervisor} to the hypervisor, {to_child} to the child, {to_root} to the root. "
         "The last one is at SPA {page:spa}."
     )
     rows = -(-len(pages) // wide[0])
     height = max(260, TOP + rows * wide[2] + 44)
-    title = "Who owns which page"
-    return Drawn(Picture("Owners", title, WIDTH, height, layer, bind, alt), facts, _values(trace, steps, pages, first))
+    picture = Picture(_("Owners"), _("Who owns which page"), WIDTH, height, layer, bind, alt)
+    return Drawn(picture, facts, _values(trace, steps, pages, first))
 
 
 def _values(trace: Trace, steps: Sequence[Step], pages: list[int], first: dict[int, int]) -> list[dict[str, int]]:
@@ -80,13 +83,13 @@ def _legend(name: str) -> tuple[list[Element], list[Element]]:
     """What the cells mean, and how many pages each side got."""
     layer: list[Element] = []
     x = LEFT
-    child = f"2, 3, …: {name or 'a child'}'s"
-    rows = (("cell", "R: the root's"), ("cell hatched", "H: the hypervisor's"), ("cell data tinted", child))
+    child = _("2, 3, …: {child}'s").format(child=name) if name else _("2, 3, …: a child's")
+    rows = (("cell", _("R: the root's")), ("cell hatched", _("H: the hypervisor's")), ("cell data tinted", child))
     for classes, text in rows:
         layer += [box("", x, 8, 20, 16, classes), words("", x + 27, 21, text, "label")]
         x += 60 + 7 * len(text)
-    layer.append(words("given", LEFT, 46, "", "label title"))
-    said = "Pages given so far: {to_hypervisor} to the hypervisor, {to_child} to the child, {to_root} to the root"
+    layer.append(words("given", LEFT, 46, "", "label title", WIDTH - 2 * LEFT))
+    said = _("Pages given so far: {to_hypervisor} to the hypervisor, {to_child} to the child, {to_root} to the root")
     return layer, [["say", "given", said]]
 
 
@@ -110,7 +113,7 @@ def _cell(at: int, page: int, wide: tuple[int, int, int]) -> tuple[list[Element]
     if wide == FEW:
         content.append(words(f"{key}o", x + 10, y + 19, "", "label title"))
         content.append(words("", x + width - 10, y + 19, f"{page:#x}", "small code end"))
-        content.append(words(f"{key}u", middle, y + 36, "", "small middle"))
+        content.append(words(f"{key}u", middle, y + 36, "", "small middle", width - 8))
         bind.append(["text", f"{key}u", f"use{at}", "enum:use"])
     else:
         content.append(words(f"{key}o", middle, y + 18, "", "label title middle"))

@@ -9,7 +9,8 @@ from difflib import SequenceMatcher
 from typing import Any, Final
 
 from hvlab.errors import BadRequest
-from hvlab.story.frame import Fact, Frame, Kind
+from hvlab.language import N_, _
+from hvlab.story.frame import Fact, Frame, Kind, spoken
 from hvlab.story.gate import Gate
 from hvlab.story.host import places
 from hvlab.story.hostmap import token
@@ -28,14 +29,15 @@ LEFT, RIGHT, TOP, BOTTOM = 112, 560, 50, 380
 TALLEST: Final = 44  # px of a lane
 MOST_MATCHED: Final = 4_000  # steps; longer runs are not brought together again after they part
 LEDGER: Final[dict[str, frozenset[str]]] = {
-    "hypercalls": frozenset({"hypercall_entered"}),
-    "exits": frozenset({"vp_exited", "msr_written", "msr_read", "cpuid_answered", "hypercall_entered"}),
-    "table reads": frozenset({"table_entry_read", "second_level_entry_read"}),
-    "memory writes": frozenset(
+    N_("hypercalls"): frozenset({"hypercall_entered"}),
+    N_("exits"): frozenset({"vp_exited", "msr_written", "msr_read", "cpuid_answered", "hypercall_entered"}),
+    N_("table reads"): frozenset({"table_entry_read", "second_level_entry_read"}),
+    N_("memory writes"): frozenset(
         {"memory_written", "output_written", "second_level_entry_written", "accessed_set", "dirty_set"}
     ),
-    "pages given": frozenset({"page_given"}),
+    N_("pages given"): frozenset({"page_given"}),
 }
+TIME: Final = N_("time")
 BOTH, ONLY_FIRST, ONLY_SECOND = 0, 1, 2
 
 
@@ -99,9 +101,14 @@ def two_runs(
     paces = list(paired(sides))
     apart = next((at for at, pace in enumerate(paces) if pace.side != BOTH), None)
     drawn, facts = _picture(sides, paces, apart, knob)
-    sentence = f"They part at frame {apart}." if apart is not None else "Both runs are the same, step by step."
+    sentence = _("Both runs are the same, step by step.")
+    if apart is not None:
+        sentence = _("They part at frame {frame}.").format(frame=apart)
+    only = _("only {name}")
+    side = {BOTH: _("both runs"), ONLY_FIRST: only.format(name=names[0]), ONLY_SECOND: only.format(name=names[1])}
+    differs = _("What differs: {knob}.").format(knob=knob) if knob else ""
     return Storyboard.from_frames(
-        title or f"{names[0]} and {names[1]} on one clock",
+        title or _("{first} and {second} on one clock").format(first=names[0], second=names[1]),
         list(_frames(sides, paces, _marks_of(sides))),
         kinds=_kinds(sides, paces),
         facts=facts,
@@ -109,8 +116,8 @@ def two_runs(
         gates=gates,
         places=places({}),
         phases=tuple(dict.fromkeys(step.phase for side in sides for step in side.steps if step.phase)),
-        enums={"side": {BOTH: "both runs", ONLY_FIRST: f"only {names[0]}", ONLY_SECOND: f"only {names[1]}"}},
-        about=" ".join(part for part in (f"What differs: {knob}." if knob else "", sentence) if part),
+        enums={"side": side},
+        about=" ".join(part for part in (differs, sentence) if part),
     )
 
 
@@ -145,12 +152,12 @@ def _key(step: Step) -> tuple[Any, ...]:
 
 def _kinds(sides: Sequence[Side], paces: Sequence[Pace]) -> list[Kind]:
     """The kinds of both runs, and those that begin with the name of the only run that has them."""
-    whole = [*kinds(tuple(AT), {name: at[2] for name, at in AT.items()}, LEFT_OUT), CALL]
+    whole = [*kinds(tuple(AT), {name: at[2] for name, at in AT.items()}, LEFT_OUT), *spoken([CALL])]
     alone = {(pace.side, _step(sides, pace).kind) for pace in paces if pace.side != BOTH}
     by_name = {kind.name: kind for kind in whole}
     for side, name in sorted(alone):
         kind = by_name[name]
-        says = f"Only {sides[side - 1].name}: {kind.says}"
+        says = _("Only {name}: {says}").replace("{says}", kind.says).replace("{name}", sides[side - 1].name)
         whole.append(Kind(f"{name}_{side}", says, kind.fields, kind.kinds, kind.rule, kind.left_out, kind.letter))
     return whole
 
@@ -241,7 +248,7 @@ def _picture(sides: Sequence[Side], paces: Sequence[Pace], apart: int | None, kn
     lanes, marks = _lanes(sides), _marks_of(sides)
     height = min(TALLEST, (BOTTOM - TOP - 26) // (2 * len(lanes)))
     axes = _axes(sides)
-    layer: list[Element] = [words("", 6, 17, f"What differs: {knob}" if knob else "", "label")]
+    layer: list[Element] = [words("", 6, 17, _("What differs: {knob}").format(knob=knob) if knob else "", "label")]
     bind: list[Element] = []
     alone = _alone(paces)
     for at, side in enumerate(sides):
@@ -264,18 +271,24 @@ def _picture(sides: Sequence[Side], paces: Sequence[Pace], apart: int | None, kn
                 "small soft middle",
             )
         )
-    layer.append(words("", 6, bottom + 18, "in order" if axes[0].ordered else "since its begin", "small soft"))
+    since = _("in order") if axes[0].ordered else _("since its begin")
+    layer.append(words("", 6, bottom + 18, since, "small soft", LEFT))
     found = _ledger(sides)
-    told = "Equal so far." if apart is None else f"Equal up to frame {apart - 1}; they part at {apart}."
-    told = "They part at the first frame." if apart == 0 else told
+    told = equal = _("Equal so far.")
+    if apart is not None:
+        told = _("Equal up to frame {last}; they part at {frame}.").format(last=apart - 1, frame=apart)
+    told = _("They part at the first frame.") if apart == 0 else told
     layer += found[0]
     layer.append(words("told", 6, bottom + 40, "", "label title"))
-    bind += [*found[1], ["say", "told", {"fact": "parted", "cases": {"1": told}, "else": "Equal so far."}]]
-    alt = "This step: {side:enum:side}. " + ", ".join(
-        f"{name} {{l0_{row}}} and {{l1_{row}}}" for row, name in enumerate([*LEDGER, "time"])
+    bind += [*found[1], ["say", "told", {"fact": "parted", "cases": {"1": told}, "else": equal}]]
+    both = _("{what} {first} and {second}")
+    counted = (
+        both.format(what=_(name), first=f"{{l0_{row}}}", second=f"{{l1_{row}}}")
+        for row, name in enumerate([*LEDGER, TIME])
     )
-    facts = [Fact("side", "This step", "enum:side", True), *_facts(marks, sides)]
-    picture = Picture("Two runs", "Two runs on one clock", WIDTH, max(bottom + 52, 360), layer, bind, alt + ".")
+    alt = f"{_('This step: {side:enum:side}.')} {', '.join(counted)}"
+    facts = [Fact("side", _("This step"), "enum:side", True), *_facts(marks, sides)]
+    picture = Picture(_("Two runs"), _("Two runs on one clock"), WIDTH, max(bottom + 52, 360), layer, bind, alt + ".")
     return picture, facts
 
 
@@ -285,7 +298,7 @@ def _facts(marks: Sequence[tuple[list[Mark], dict[int, int]]], sides: Sequence[S
     for at, side in enumerate(sides):
         for row, name in enumerate(rows):
             kind = "time" if name == "time" else "dec"
-            found.append(Fact(f"l{at}_{row}", f"{side.name}: {name}", kind))
+            found.append(Fact(f"l{at}_{row}", f"{side.name}: {_(name)}", kind))
         found += [Fact(f"m{at}_{mark}") for mark in range(len(marks[at][0]))]
     return found + [Fact(f"d_{row}", kind="time" if name == "time" else "dec") for row, name in enumerate(rows)]
 
@@ -306,7 +319,7 @@ def _lane_boxes(
     for row, lane in enumerate(lanes):
         y = top + height * row
         layer.append(box("", LEFT, y, RIGHT - LEFT, height, "plain"))
-        layer.append(words("", 6, y + height / 2 + 5, lane, "label"))
+        layer.append(words("", 6, y + height / 2 + 5, _(lane), "label", LEFT - 12))
     bottom = top + height * len(lanes)
     xs = [axis.x(axis.begin + tick) for tick in axis.ticks()]
     layer += [["line", "", "tick", {"x1": x, "y1": top, "x2": x, "y2": bottom}, ""] for x in xs]
@@ -326,7 +339,7 @@ def _ruler(
     late = x > RIGHT - 70
     content = [
         wire("", f"M{x:g} {top - 14}V{top + height}", "fault dashed"),
-        words("", x - 5 if late else x + 5, top - 7, "they part", "small fault end" if late else "small fault"),
+        words("", x - 5 if late else x + 5, top - 7, _("they part"), "small fault end" if late else "small fault", 66),
     ]
     return [group(f"ruler{at}", content)], [["show", f"ruler{at}", "parted"]]
 
@@ -351,15 +364,15 @@ def _marks(
 def _ledger(sides: Sequence[Side]) -> tuple[list[Element], list[Element]]:
     """What each run did so far, and the difference."""
     columns = (694, 764, 832)
-    layer: list[Element] = [words("", 570, TOP - 26, "so far", "small soft")]
+    layer: list[Element] = [words("", 570, TOP - 26, _("so far"), "small soft")]
     bind: list[Element] = []
-    for name, x in zip((*(side.name for side in sides), "differ"), columns, strict=True):
-        layer.append(words("", x, TOP - 7, name[:8], "label title end"))
+    for name, x in zip((*(side.name[:8] for side in sides), _("differ")), columns, strict=True):
+        layer.append(words("", x, TOP - 7, name, "label title end", 62))
     for row, name in enumerate([*LEDGER, "time"]):
         y = TOP + 22 + 30 * row
         kind = "time" if name == "time" else "dec"
         layer += [
-            words("", 570, y, name, "label"),
+            words("", 570, y, _(name), "label", 92),
             ["line", "", "tick", {"x1": 570, "y1": y + 9, "x2": 832, "y2": y + 9}, ""],
         ]
         for column, (fact, x) in enumerate(zip((f"l0_{row}", f"l1_{row}", f"d_{row}"), columns, strict=True)):
@@ -367,7 +380,7 @@ def _ledger(sides: Sequence[Side]) -> tuple[list[Element], list[Element]]:
             bind.append(["text", f"ledger{row}{column}", fact, kind])
         bind += [["lit", f"ledger{row}2", f"d_{row}"]]
     y = TOP + 22 + 30 * (len(LEDGER) + 1)
-    layer += [token("", "A", 582, y - 4), words("", 598, y, "in both runs", "small soft")]
+    layer += [token("", "A", 582, y - 4), words("", 598, y, _("in both runs"), "small soft")]
     only = token("", "A", 582, y + 22)
     only[4][0][2], only[4][1][2] = "hollow dashed", "small middle"
-    return [*layer, only, words("", 598, y + 26, "in one run only", "small soft")], bind
+    return [*layer, only, words("", 598, y + 26, _("in one run only"), "small soft")], bind

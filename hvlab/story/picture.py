@@ -28,6 +28,7 @@ The bindings
     ["lit", id, fact, [values]]              lit while the fact is one of these
     ["changed", id, fact]                    marked in the frame that changes the fact
     ["jump", id, frame]                      a pointer on it goes to this frame (the table is its native twin)
+    ["card", id, place]                      a pointer on it opens the card of this box (the list of boxes is the twin)
     ["ruler", id, fact, word]                beside the picture: the fact as the named bits of a declared word; `word`
                                              is a name of `words`, or {"fact", "cases", "else"} giving one ("" = none)
 """
@@ -36,6 +37,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hvlab.language import lang
 from hvlab.story.caption import Enums, choose, fill, known_kind, names_in, show_value, templates_of
 
 TAGS = ("g", "rect", "path", "circle", "line", "text", "tspan")
@@ -43,7 +45,9 @@ ATTRIBUTES = (
     "x", "y", "width", "height", "rx", "ry", "cx", "cy", "r", "x1", "y1", "x2", "y2", "d", "dx", "dy", "transform",
 )  # fmt: skip
 MOVABLE = ("x", "y", "width", "height", "cx", "cy", "r", "x1", "y1", "x2", "y2", "move-x", "move-y")
-VERBS = {"text": 4, "say": 3, "class": 4, "show": 3, "attr": 6, "lit": 3, "changed": 3, "jump": 3, "ruler": 4}
+VERBS = {
+    "text": 4, "say": 3, "class": 4, "show": 3, "attr": 6, "lit": 3, "changed": 3, "jump": 3, "card": 3, "ruler": 4,
+}  # fmt: skip
 
 Element = list[Any]
 Change = list[Any]
@@ -86,9 +90,12 @@ def box(id: str, x: float, y: float, width: float, height: float, classes: str =
     return ["rect", id, classes, {"x": x, "y": y, "width": width, "height": height}, ""]
 
 
-def words(id: str, x: float, y: float, text: str, classes: str = "label") -> Element:
-    """A line of text with its baseline at y."""
-    return ["text", id, classes, {"x": x, "y": y}, text]
+def words(id: str, x: float, y: float, text: str, classes: str = "label", room: float = 0) -> Element:
+    """A line of text with its baseline at y.
+
+    `room` is how many px there are for it: a translation that is longer is drawn narrower. English texts fit.
+    """
+    return ["text", id, classes, {"x": x, "y": y} | ({"width": room} if room and lang() != "en" else {}), text]
 
 
 def wire(id: str, d: str, classes: str = "wire") -> Element:
@@ -200,7 +207,7 @@ def _check_binding(
         raise ValueError(f"{where}: {binding!r} names an element that the layer does not have")
     if verb == "say":
         return _check_text(where, binding[2], kinds, enums)
-    if verb == "jump":
+    if verb in ("jump", "card"):
         return None
     if verb == "attr" and binding[2] not in MOVABLE:
         raise ValueError(f"{where}: {binding!r} moves {binding[2]!r}; a binding moves one of {MOVABLE}")

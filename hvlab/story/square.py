@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from hvlab.story.beside import GRID_TOP, alt, detail, fault, say_by
+from hvlab.language import N_, _
+from hvlab.story.beside import GRID_TOP, alt, detail, fault, said_by
 from hvlab.story.cells import FAULT, FROM_TLB, NESTED, NOT_NEEDED, READ, STRUCTURE, Shape
 from hvlab.story.picture import Element, Picture, box, group, wire, words
 from hvlab.trace.journal import Trace
@@ -13,41 +14,54 @@ LEFT, HEAD, CELL = 6, 64, 90  # margin, where cells begin, how wide a cell is
 BESIDE: Final = 260  # the height of the words of a fault, beside the grid
 LONGEST_SPA: Final = 1 << 32  # longer addresses do not fit into a cell: the index stands there
 NOWHERE: Final = 15
+EPT_LEVEL, NESTED_LEVEL = N_("EPT {level}"), N_("nested {level}")
 
 
 def _granted(bits: int, names: tuple[str, ...]) -> str:
     """Rights in words, from their bits."""
-    return ", ".join(name for place, name in enumerate(names) if bits >> place & 1) or "nothing"
+    return ", ".join(_(name) for place, name in enumerate(names) if bits >> place & 1) or _("nothing")
 
 
-ENUMS: Final = {
-    "row": {0: "the data", **{k: f"guest level {k}" for k in range(1, 6)}, NOWHERE: "none"},
-    "column": {0: "the guest's own entry", **{k: f"nested level {k}" for k in range(1, 6)}, NOWHERE: "none"},
-    "yes": {0: "no", 1: "yes"},
+def _levels(zero: str, told: str, nowhere: str) -> dict[int, str]:
+    """The words of a level: 0, 1 to 5, and none."""
+    return {0: _(zero), **{k: _(told).format(level=k) for k in range(1, 6)}, NOWHERE: _(nowhere)}
+
+
+WORDS: Final[dict[str, dict[int, str]]] = {
+    "yes": {0: N_("no"), 1: N_("yes")},
     "fault": {
-        0: "none",
-        1: "#PF, to the guest",
-        2: "#GP, to the guest",
-        3: "EPT violation, to the hypervisor",
-        4: "EPT misconfiguration, to the hypervisor",
-        5: "nested page fault, to the hypervisor",
-        6: "no memory there",
+        0: N_("none"),
+        1: N_("#PF, to the guest"),
+        2: N_("#GP, to the guest"),
+        3: N_("EPT violation, to the hypervisor"),
+        4: N_("EPT misconfiguration, to the hypervisor"),
+        5: N_("nested page fault, to the hypervisor"),
+        6: N_("no memory there"),
     },
-    "known": {0: "", 1: "L1 TLB", 2: "L2 TLB", 3: "paging-structure cache", 4: "nested cache"},
-    "lookup": {0: "for the data page", **{k: f"for the guest's level-{k} table" for k in range(1, 6)}, NOWHERE: ""},
+    "known": {0: "", 1: "L1 TLB", 2: "L2 TLB", 3: N_("paging-structure cache"), 4: N_("nested cache")},
     "gives": {
-        0: "is not present: the walk cannot go on",
-        1: "leads to the next nested table",
-        2: "gives the page of the guest's table",
-        3: "gives the page of the data",
-        4: "names the guest's next table",
-        5: "names the data page",
+        0: N_("is not present: the walk cannot go on"),
+        1: N_("leads to the next nested table"),
+        2: N_("gives the page of the guest's table"),
+        3: N_("gives the page of the data"),
+        4: N_("names the guest's next table"),
+        5: N_("names the data page"),
     },
-    "kept": {0: "no TLB", 1: "the L1 TLB", 2: "the L2 TLB", 3: "both TLBs"},
-    "marked": {0: "nothing", 1: "the guest's entry", 2: "the second-level entry"},
-    "guest_rights": {k: _granted(k, ("write", "user", "fetch")) for k in range(8)},
-    "nested_rights": {k: _granted(k, ("read", "write", "fetch")) for k in range(8)},
+    "kept": {0: N_("no TLB"), 1: N_("the L1 TLB"), 2: N_("the L2 TLB"), 3: N_("both TLBs")},
+    "marked": {0: N_("nothing"), 1: N_("the guest's entry"), 2: N_("the second-level entry")},
 }
+
+
+def enums() -> dict[str, dict[int, str]]:
+    """The story's own words, in the learner's language."""
+    return {
+        "row": _levels(N_("the data"), N_("guest level {level}"), N_("none")),
+        "column": _levels(N_("the guest's own entry"), N_("nested level {level}"), N_("none")),
+        "lookup": _levels(N_("for the data page"), N_("for the guest's level-{level} table"), ""),
+        "guest_rights": {k: _granted(k, (N_("write"), N_("user"), N_("fetch"))) for k in range(8)},
+        "nested_rights": {k: _granted(k, (N_("read"), N_("write"), N_("fetch"))) for k in range(8)},
+        **{name: {value: _(text) for value, text in words.items()} for name, words in WORDS.items()},
+    }
 
 
 def square(trace: Trace, shape: Shape, jumps: Mapping[tuple[int, int], int]) -> Picture:
@@ -57,8 +71,8 @@ def square(trace: Trace, shape: Shape, jumps: Mapping[tuple[int, int], int]) -> 
     layer, bind = [], []
     for part in (
         _grid(shape, 0 <= far < LONGEST_SPA, jumps),
-        _strip("i", "gva", 2, shape.guest, "guest {}"),
-        _strip("j", "gpa", 54, shape.second, shape.name + " {}"),
+        _strip("i", "gva", 2, shape.guest, _("guest {level}")),
+        _strip("j", "gpa", 54, shape.second, _(NESTED_LEVEL if shape.name == "nested" else EPT_LEVEL)),
         detail(shape, right),
         fault(right),
         _legend(shape),
@@ -66,10 +80,11 @@ def square(trace: Trace, shape: Shape, jumps: Mapping[tuple[int, int], int]) -> 
         layer += part[0]
         bind += part[1]
     height = foot(shape) + 48
-    title = f"The square of reads: {shape.guest} guest levels by {shape.second} second levels"
-    if not shape.second:
-        title = f"The reads of a walk of {shape.guest} levels"
-    return Picture("Square", title, WIDTH, max(height, 420), layer, bind, alt(shape))
+    title = _("The square of reads: {guest} guest levels by {second} second levels")
+    title = (title if shape.second else _("The reads of a walk of {guest} levels")).format(
+        guest=shape.guest, second=shape.second
+    )
+    return Picture(_("Square"), title, WIDTH, max(height, 420), layer, bind, alt(shape))
 
 
 def tall(shape: Shape) -> int:
@@ -95,9 +110,9 @@ def _strip(letter: str, kind: str, top: int, levels: int, name: str) -> tuple[li
     used = "row" if letter == "i" else "column"
     for place, level in enumerate(range(levels, -1, -1)):
         x, key = left + step * place, f"{letter}{level}"
-        label = name.format(level) if level else "offset"
+        label = name.format(level=level) if level else _("offset")
         layer += [
-            words("", x + step / 2 - 3, top + 10, label, "small soft middle"),
+            words("", x + step / 2 - 3, top + 10, label, "small soft middle", step - 6),
             box(f"{key}box", x, top + 15, step - 6, 24, "cell"),
             words(f"{key}text", x + step / 2 - 3, top + 32, "", "label code middle"),
         ]
@@ -108,7 +123,7 @@ def _strip(letter: str, kind: str, top: int, levels: int, name: str) -> tuple[li
             bind.append(["class", f"{key}box", f"s{level}0", {str(NOT_NEEDED): "ghost"}])
     if letter == "i":
         return layer, bind
-    layer.append(words("lookup", 44, top + 12, "", "small soft"))
+    layer.append(words("lookup", 44, top + 12, "", "small soft", left - 50))
     bind += [["say", "lookup", "{row:enum:lookup}"], ["show", "strip-gpa", "has_gpa"]]
     return [group("strip-gpa", layer)], bind
 
@@ -119,10 +134,10 @@ def _grid(shape: Shape, short: bool, jumps: Mapping[tuple[int, int], int]) -> tu
     bind: list[Element] = [
         ["show", "grid", "shown"],
         ["show", "closed", "shown", [0]],
-        ["say", "closed-begun", "One access: {access:enum:access}"],
-        ["say", "closed-tables", "CR3 {cr3:hex} names the guest's top table, by a guest physical address."],
-        ["say", "closed-below", "Second level: {second:enum:second_level}"],
-        ["say", "closed-next", "The next step begins the walk."],
+        ["say", "closed-begun", _("One access: {access:enum:access}")],
+        ["say", "closed-tables", _("CR3 {cr3:hex} names the guest's top table, by a guest physical address.")],
+        ["say", "closed-below", _("Second level: {second:enum:second_level}")],
+        ["say", "closed-next", _("The next step begins the walk.")],
     ]
     for row, column in shape.cells():
         x, y = HEAD + CELL * (shape.second - column), GRID_TOP + tall(shape) * (shape.guest - row)
@@ -133,12 +148,13 @@ def _grid(shape: Shape, short: bool, jumps: Mapping[tuple[int, int], int]) -> tu
             bind.append(["jump", f"at{row}{column}", jumps[row, column]])
     for column in range(shape.second, -1, -1):
         middle = HEAD + CELL * (shape.second - column) + CELL / 2
-        layer.append(
-            words("", middle, GRID_TOP - 8, f"{shape.name} {column}" if column else "guest entry", "small soft middle")
-        )
+        name = _(NESTED_LEVEL if shape.name == "nested" else EPT_LEVEL).format(level=column)
+        label = name if column else _("guest entry")
+        layer.append(words("", middle, GRID_TOP - 8, label, "small soft middle", CELL - 6))
     for row in range(shape.guest, -1, -1):
         y = GRID_TOP + tall(shape) * (shape.guest - row)
-        layer.append(words(f"head{row}", LEFT, y + 28, f"guest {row}" if row else "data", "label"))
+        label = _("guest {level}").format(level=row) if row else _("data")
+        layer.append(words(f"head{row}", LEFT, y + 28, label, "label", HEAD - LEFT - 4))
         bind.append(["lit", f"head{row}", "row", [row]])
     stop = "M-7 -17H7L17 -7V7L7 17H-7L-17 7V-7Z"
     cross = wire("", "M-6 -6L6 6M6 -6L-6 6", "wire fault")
@@ -177,12 +193,12 @@ def _cell(row: int, column: int, place: tuple[int, int, int], short: bool) -> tu
             f"M{x + 1} {y + 1}l{CELL - 2} {high - 2}M{x + CELL - 1} {y + 1}l{2 - CELL} {high - 2}",
         ),
         box(f"chip{key}", x + 8, y + 5, CELL - 16, high - 10, "cell"),
-        words(f"number{key}", middle, y + high // 2 - 3, "", "label title middle"),
-        words(f"how{key}", middle, y + high // 2 + 14, "", "small code middle"),
+        words(f"number{key}", middle, y + high // 2 - 3, "", "label title middle", CELL - 18),
+        words(f"how{key}", middle, y + high // 2 + 14, "", "small code middle", CELL - 18),
     ]
-    address = f"{{a{key}:spa}}" if short else "read"
-    how = {READ: address, STRUCTURE: "structure", NESTED: "nested", FROM_TLB: "TLB"}
-    number = {READ: f"{{k{key}}}", STRUCTURE: "cached", NESTED: "cached", FROM_TLB: "cached"}
+    address = f"{{a{key}:spa}}" if short else N_("read")
+    how = {READ: address, STRUCTURE: N_("structure"), NESTED: N_("nested"), FROM_TLB: "TLB"}
+    number = {READ: f"{{k{key}}}", **dict.fromkeys((STRUCTURE, NESTED, FROM_TLB), N_("cached"))}
     tones = {
         READ: "memory",
         STRUCTURE: "hatched",
@@ -196,8 +212,8 @@ def _cell(row: int, column: int, place: tuple[int, int, int], short: bool) -> tu
         ["lit", f"cell{key}", "here", [8 * row + column + 1]],
         ["show", f"cross{key}", state, [NOT_NEEDED]],
         ["show", f"chip{key}", state, [STRUCTURE, NESTED, FROM_TLB]],
-        ["say", f"number{key}", say_by(state, number)],
-        ["say", f"how{key}", say_by(state, how)],
+        ["say", f"number{key}", said_by(state, number)],
+        ["say", f"how{key}", said_by(state, how)],
     ]
     return [group(f"at{key}", layer)], bind
 
@@ -207,13 +223,14 @@ def _legend(shape: Shape) -> tuple[list[Element], list[Element]]:
     y = foot(shape) + 16
     layer: list[Element] = []
     rows = (
-        ("cell memory lit", "this read", 0),
-        ("cell memory", "read", 100),
-        ("cell hatched", "served by a cache", 172),
-        ("cell ghost", "not needed: large page", 318),
+        ("cell memory lit", N_("this read"), 0, 100),
+        ("cell memory", N_("read"), 100, 172),
+        ("cell hatched", N_("served by a cache"), 172, 318),
+        ("cell ghost", N_("not needed: large page"), 318, 500),
     )
-    for classes, text, left in rows:
+    for classes, text, left, end in rows:
         x = LEFT + left
-        layer += [box("", x, y, 18, 14, classes), words("", x + 24, y + 12, text, "small soft")]
+        label = words("", x + 24, y + 12, _(text), "small soft", end - left - 30)
+        layer += [box("", x, y, 18, 14, classes), label]
     layer.append(wire("", f"M{x} {y}l18 14M{x + 18} {y}l-18 14"))
     return [group("legend", layer)], [["show", "legend", "shown"]]

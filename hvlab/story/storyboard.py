@@ -16,15 +16,24 @@ from typing import Any, Self
 import numpy as np
 
 from hvlab.errors import BadRequest
+from hvlab.language import N_, _
 from hvlab.story.build import build
 from hvlab.story.caption import MASK, Enums, fill, known_kind, names_in, show_value, signed
 from hvlab.story.frame import CHANGES, COLUMNS, NONE, WRITES, Arrays, Fact, Frame, Kind, Page, Place
 from hvlab.story.gate import Gate, check_gate, check_truth, truth_of
 from hvlab.story.picture import Picture, check_picture
-from hvlab.trace.words import ENUMS
+from hvlab.trace.words import ENUMS, told
 
 __all__ = ["Fact", "Frame", "Gate", "Kind", "Page", "Picture", "Place", "Storyboard"]
 
+HEADS = {
+    "number": N_("frame"),
+    "time": N_("time"),
+    "phase": N_("phase"),
+    "where": N_("where"),
+    "what": N_("what"),
+    "cause": N_("because of"),
+}
 PACK_ABOVE = 16 * 1024
 
 
@@ -82,7 +91,7 @@ class Storyboard:
             Declared words for rulers: name -> fields `{"name", "lo", "width", "doc"}` and optionally `"enum"` (the
             name of an enumeration) and `"reserved": True`.
         enums
-            The story's own enumerations, beside those of `trace.words`.
+            The story's own enumerations, beside those of `trace.words`; in the learner's language.
         token
             The scenario token that makes this run again.
 
@@ -207,14 +216,7 @@ class Storyboard:
 
     def table(self, k: int | None = None) -> str:
         """The table twin as one text, up to and with frame k; the whole story without k."""
-        head = {
-            "number": "frame",
-            "time": "time",
-            "phase": "phase",
-            "where": "where",
-            "what": "what",
-            "cause": "because of",
-        }
+        head = {name: _(text) for name, text in HEADS.items()}
         rows = [head, *self.rows(0, k)]
         width = {name: max(len(row[name]) for row in rows) for name in head if name != "what"}
         order = [name for name in ("number", "time", "phase", "where", "cause") if any(r[name] for r in rows[1:])]
@@ -290,8 +292,12 @@ class Storyboard:
             for name, asked in names_in(kind["says"]):
                 if name not in known or (asked and not known_kind(asked, enums)):
                     raise ValueError(f"kind {kind['name']!r} says {{{name}:{asked}}}; it has {sorted(known)}")
+        places = {place["name"] for place in self.scene["places"]}
         for picture in self.scene["pictures"]:
             check_picture(picture, kinds, self.scene["words"], enums)
+            for verb, _id, place, *_rest in picture["bind"]:
+                if verb == "card" and place not in places:
+                    raise ValueError(f"picture {picture['name']!r} opens the card of {place!r}, which is no place")
         for gate in self.scene["gates"]:
             check_gate(gate, len(self), kinds)
             if gate["kind"] == "order" or "reasons" in gate:
@@ -305,7 +311,7 @@ def canonical(value: Any) -> str:
 
 def _enums(scene: Mapping[str, Any], own: Mapping[str, Mapping[int, str]]) -> dict[str, dict[str, str]]:
     """The enumerations that some text or field of the scene names."""
-    both: dict[str, Mapping[int, str]] = {**ENUMS, **own}
     used = set(re.findall(r"enum:([A-Za-z0-9_]+)", canonical(scene)))
     used |= {str(field.get("enum")) for fields in scene["words"].values() for field in fields}
-    return {name: {str(int(value)): both[name][value] for value in both[name]} for name in sorted(used & set(both))}
+    both = {name: own[name] if name in own else told(name) for name in sorted(used & {*ENUMS, *own})}
+    return {name: {str(int(value)): text for value, text in words.items()} for name, words in both.items()}

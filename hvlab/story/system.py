@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hvlab.errors import BadRequest
-from hvlab.story.frame import Fact, Frame, Kind
+from hvlab.language import N_, _
+from hvlab.story.frame import Fact, Frame, Kind, spoken
 from hvlab.story.gate import Gate
-from hvlab.story.host import BOXES, places
+from hvlab.story.host import BOXES, Card, places
 from hvlab.story.hostmap import Drawn, host_map
 from hvlab.story.lanes import LANES, lanes
 from hvlab.story.lens import kinds
-from hvlab.story.owners import OWNER_ENUMS, owners
+from hvlab.story.owners import owner_enums, owners
 from hvlab.story.steps import AT, CALL_PHASES, INTERCEPT_PHASES, WALK_PHASES, Step, steps
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.walk import LEFT_OUT, trace_of
@@ -22,12 +23,15 @@ from hvlab.trace.journal import Trace
 from hvlab.trace.words import ENUMS as WORDS
 
 NOT_YET: Final = 0xFFFF
-TOKENS: Final = {"H": "a hypercall", "X": "an exit", "M": "a message", "A": "a memory access", "W": "a management call"}
-LETTER_NUMBER: Final = {letter: number for number, letter in enumerate("HXMAW!", 1)}
-ENUMS: Final[dict[str, dict[int, str]]] = {
-    "token": {LETTER_NUMBER[letter]: text for letter, text in TOKENS.items()} | {LETTER_NUMBER["!"]: "a fault"},
-    "answer": {NOT_YET: "not yet"},
+TOKENS: Final = {
+    "H": N_("a hypercall"),
+    "X": N_("an exit"),
+    "M": N_("a message"),
+    "A": N_("a memory access"),
+    "W": N_("a management call"),
+    "!": N_("a fault"),
 }
+LETTER_NUMBER: Final = {letter: number for number, letter in enumerate(TOKENS, 1)}
 CALL: Final = Kind(
     "call_made",
     "VP {actor} calls {code:enum:call}: {status:enum:status}, {reps} elements; {pages} pages change owner, "
@@ -74,7 +78,7 @@ class SystemLens:
     guest, name
         Which column of the map is the child (``windows``, ``linux``, ``unenlightened``), and what it is called.
     cards
-        Sentences and sources of the glossary for the boxes: ``{"VID": (sentence, source)}``.
+        Sentences, sources and lessons of the glossary for the boxes: ``{"VID": (sentence, source, "02")}``.
     root
         The root's virtual processor; -1 for a recorded machine, which has none.
     """
@@ -82,7 +86,7 @@ class SystemLens:
     grain: str = "event"
     guest: str = "windows"
     name: str = ""
-    cards: Mapping[str, tuple[str, str]] | None = field(default=None)
+    cards: Mapping[str, Card] | None = field(default=None)
     root: int = 0
 
     def story(
@@ -100,7 +104,7 @@ class SystemLens:
         drawn = self.pictures(trace, told)
         facts = [*self.facts(trace), *(fact for one in drawn for fact in one.facts)]
         return Storyboard.from_frames(
-            title or "What the machine did",
+            title or _("What the machine did"),
             self.frames(trace, told, drawn),
             kinds=self.kinds(),
             facts=facts,
@@ -110,7 +114,7 @@ class SystemLens:
             phases=self.phases(trace),
             enums=enums(self.guest, self.name),
             token=token,
-            about=about or "Each arrow is one recorded event; its token says by shape and letter what travels.",
+            about=about or _("Each arrow is one recorded event; its token says by shape and letter what travels."),
         )
 
     def told(self, trace: Trace) -> list[Step]:
@@ -119,12 +123,12 @@ class SystemLens:
 
     def kinds(self) -> list[Kind]:
         """Return the kinds of its frames."""
-        return [*kinds(tuple(AT), {name: at[2] for name, at in AT.items()}, LEFT_OUT), CALL]
+        return [*kinds(tuple(AT), {name: at[2] for name, at in AT.items()}, LEFT_OUT), *spoken([CALL])]
 
     def facts(self, trace: Trace) -> list[Fact]:
         """Return its facts, beside those of the pictures."""
         calls = "hypercall_entered" in trace.kinds()
-        return [replace(fact, panel=fact.panel and (calls or fact.name not in OF_CALLS)) for fact in FACTS]
+        return [replace(fact, panel=fact.panel and (calls or fact.name not in OF_CALLS)) for fact in spoken(FACTS)]
 
     def pictures(self, trace: Trace, told: Sequence[Step]) -> list[Drawn]:
         """Return the pictures of the story."""
@@ -174,17 +178,17 @@ class SystemLens:
 
 def enums(guest: str, name: str) -> dict[str, dict[int, str]]:
     """Return the story's own words: boxes by number, answers, tokens."""
-    boxes = {0: "nothing"}
+    boxes = {0: _("nothing")}
     for number, place in enumerate(places({guest: name} if name else {}), 1):
         boxes[number] = place.label
     assert len(boxes) == len(BOXES) + 1
-    named = {number: lane for number, lane in enumerate(LANES, 1)}
     return {
-        **ENUMS,
-        **OWNER_ENUMS,
-        "lane": {0: "none", **named},
-        "asked": {0: "none", **WORDS["call"]},
-        "reply": {NOT_YET: "not yet", **WORDS["status"]},
+        **owner_enums(),
+        "token": {LETTER_NUMBER[letter]: _(text) for letter, text in TOKENS.items()},
+        "answer": {NOT_YET: _("not yet")},
+        "lane": {0: _("none"), **{number: _(lane) for number, lane in enumerate(LANES, 1)}},
+        "asked": {0: _("none"), **WORDS["call"]},
+        "reply": {NOT_YET: _("not yet"), **WORDS["status"]},
         "box": boxes,
     }
 
@@ -192,23 +196,23 @@ def enums(guest: str, name: str) -> dict[str, dict[int, str]]:
 STORIES: Final = {  # the event without which it is not that story, its title, a sentence beneath
     "power_on": (
         "partition_created",
-        "Power-on: the hypervisor first, then the root partition",
-        "The root is a partition too. It says who it is, and gets the page through which it calls.",
+        N_("Power-on: the hypervisor first, then the root partition"),
+        N_("The root is a partition too. It says who it is, and gets the page through which it calls."),
     ),
     "create_child": (
         "partition_created",
-        "A child partition is made by hypercalls",
-        "The root gives pages first to the hypervisor, for its tables, then to the child, one by one.",
+        N_("A child partition is made by hypercalls"),
+        N_("The root gives pages first to the hypervisor, for its tables, then to the child, one by one."),
     ),
     "one_load": (
         "access_begun",
-        "One load that needs no software",
-        "The processor reads the tables of both levels by itself; the lanes of all software stay empty.",
+        N_("One load that needs no software"),
+        N_("The processor reads the tables of both levels by itself; the lanes of all software stay empty."),
     ),
     "one_intercept": (
         "intercept_posted",
-        "One intercept: the second level says no, and the parent is told",
-        "The child does not run meanwhile; it goes on when its parent clears the suspend register.",
+        N_("One intercept: the second level says no, and the parent is told"),
+        N_("The child does not run meanwhile; it goes on when its parent clears the suspend register."),
     ),
 }
 
@@ -237,4 +241,4 @@ def _told(name: str, what: Any, lens: SystemLens | None, gates: Sequence[Gate], 
     event, title, about = STORIES[name]
     if not list(trace_of(what).of(event)):
         raise BadRequest(f"the story {name}", f"a trace without {event}", "machine.boot, or machine.trace after it")
-    return (lens or SystemLens()).story(what, title, gates, token, about)
+    return (lens or SystemLens()).story(what, _(title), gates, token, _(about))

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from hvlab.language import N_, _
 from hvlab.story.gate import mode
 from hvlab.story.storyboard import Storyboard
+
+FIRST = N_("Answer {id} first, then run this cell again.")
 
 
 def first_closed(story: Storyboard, answered: frozenset[str] | set[str] = frozenset()) -> dict[str, Any] | None:
@@ -18,7 +21,7 @@ def told(story: Any, answered: frozenset[str] | set[str] = frozenset()) -> str:
     gate = first_closed(story, answered) if mode() == "learn" else None
     if gate is None:
         return story.table()
-    return f"{story.table(gate['frame'])}\nAnswer {gate['id']} first, then run this cell again."
+    return f"{story.table(gate['frame'])}\n{_(FIRST).format(id=gate['id'])}"
 
 
 def tell(story: Any, gate: Any = None) -> None:
@@ -33,7 +36,7 @@ def tell(story: Any, gate: Any = None) -> None:
         `learn` mode nothing below it is printed before.
     """
     if gate is not None and mode() == "learn" and getattr(gate, "answer", None) is None:
-        print(f"Answer {gate.id} first, then run this cell again.")
+        print(_(FIRST).format(id=gate.id))
         return
     answered = {gate.id} if gate is not None else set()
     print(told(story, answered))

@@ -10,7 +10,7 @@ from typing import Final
 from hvlab.language import N_, _
 from hvlab.story.frame import Fact, Frame, Kind
 from hvlab.story.gate import Gate
-from hvlab.story.host import BOXES, VID, VMBUS, places
+from hvlab.story.host import BOXES, VID, VMBUS, Card, places
 from hvlab.story.hostmap import host_map
 from hvlab.story.steps import Step
 from hvlab.story.storyboard import Storyboard
@@ -125,7 +125,7 @@ STOPS: Final = (
 )  # fmt: skip
 
 
-def tour(name: str = "", cards: Mapping[str, tuple[str, str]] | None = None, gates: Sequence[Gate] = ()) -> Storyboard:
+def tour(name: str = "", cards: Mapping[str, Card] | None = None, gates: Sequence[Gate] = ()) -> Storyboard:
     """Return the walk through the house.
 
     Parameters
@@ -139,7 +139,8 @@ def tour(name: str = "", cards: Mapping[str, tuple[str, str]] | None = None, gat
     frames, inside = [], 0
     for number, (stop, values) in enumerate(zip(STOPS, drawn.values, strict=True)):
         inside |= sum(bit for bit, box in ASKED.items() if box in stop.boxes and BOXES[box].lane == "hypervisor")
-        facts = {**values, "partition": stop.partition, "privilege": stop.privilege, "inside": inside, "stop": number}
+        quiet = {name: 0 if name.startswith("count") else value for name, value in values.items()}
+        facts = {**quiet, "partition": stop.partition, "privilege": stop.privilege, "inside": inside, "stop": number}
         frames.append(Frame(kind=stop.name, facts=facts, src=stop.boxes[0]))
     return Storyboard.from_frames(
         _("The house of Hyper-V: every box, its partition and its privilege"),
@@ -156,7 +157,7 @@ def tour(name: str = "", cards: Mapping[str, tuple[str, str]] | None = None, gat
         gates=gates,
         places=places({"windows": name} if name else {}, cards),
         enums=enums("windows", name) | {"house": _words(PARTITIONS), "mode": _words(PRIVILEGES)},
-        about=_("Nothing runs here. A click on a box goes to the step that names it."),
+        about=_("Nothing runs here. A click on a box opens its card, with the steps that name it."),
     )
 
 

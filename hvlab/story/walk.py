@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hvlab.errors import BadRequest
+from hvlab.language import N_, _
 from hvlab.story.cells import FAULTS, Shape, Walk, declared_facts
-from hvlab.story.frame import Frame
+from hvlab.story.frame import Frame, spoken
 from hvlab.story.gate import Gate
 from hvlab.story.lens import PLACES, groups, kinds, ruler
-from hvlab.story.square import ENUMS, square
+from hvlab.story.square import enums, square
 from hvlab.story.storyboard import Storyboard
 from hvlab.trace.journal import Trace
 from hvlab.wire.x64 import EptEntry, EptQualification, PageFaultCode, PageTableEntry
@@ -46,9 +47,11 @@ OPENS: Final = frozenset({"access_begun", "tlb_flushed"})
 JOINS: Final = {"accessed_set": READS, "dirty_set": READS, "tlb_filled": frozenset({"tlb_filled"})}
 LETTERS: Final = dict.fromkeys(FAULTS, "!") | {"ept_violation_raised": "X", "nested_page_fault_raised": "X"}
 LEFT_OUT: Final = {
-    "tlb_hit": "SIMPLER THAN REAL: the set is the low bits of the page number; real processors hash undocumented bits.",
-    "nested_cache_hit": "SIMPLER THAN REAL: the nested cache keeps a large page as 4-KiB pieces.",
-    "tlb_filled": "SIMPLER THAN REAL: the least recently used entry leaves; real processors approximate that.",
+    "tlb_hit": N_(
+        "SIMPLER THAN REAL: the set is the low bits of the page number; real processors hash undocumented bits."
+    ),
+    "nested_cache_hit": N_("SIMPLER THAN REAL: the nested cache keeps a large page as 4-KiB pieces."),
+    "tlb_filled": N_("SIMPLER THAN REAL: the least recently used entry leaves; real processors approximate that."),
 }
 OF_MACHINE: Final = frozenset(
     {"partition_created", "hypercall_entered", "msr_written", "msr_read", "cpuid_answered", "vp_exited"}
@@ -79,15 +82,15 @@ class WalkLens:
             title or shape.title(),
             frames,
             kinds=kinds(tuple(PHASE_OF), LETTERS, LEFT_OUT),
-            facts=declared_facts(shape),
+            facts=spoken(declared_facts(shape)),
             pictures=[square(trace, shape, cell_frames(frames))],
             gates=gates,
-            places=PLACES,
+            places=spoken(PLACES),
             phases=PHASES,
             words={word.__name__: ruler(word) for word in WORDS},
-            enums=ENUMS,
+            enums=enums(),
             token=token,
-            about="Each cell is one read of a table in memory; its number is the order of the reads.",
+            about=_("Each cell is one read of a table in memory; its number is the order of the reads."),
         )
 
     def frames(self, trace: Trace, shape: Shape) -> Iterator[Frame]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hvlab.errors import BadFile
+from hvlab.language import _
 from hvlab.trace import events, hypervisor_events, interrupt_events, scheduler_events  # noqa: F401  the catalogue
 from hvlab.trace.event import CATALOGUE, COLUMNS, Event, by_name
 from hvlab.trace.words import say
@@ -54,9 +55,9 @@ class Trace:
     def sentence(self, k: int) -> str:
         """Tell row k."""
         values, out = self.facts(k) | {"actor": int(self.rows[k, 2])}, []
-        for part in self.event(k).says.split("{"):
+        for part in _(self.event(k).says).split("{"):
             inside, brace, rest = part.partition("}")
-            name, _, kind = inside.partition(":")
+            name, _colon, kind = inside.partition(":")
             out.append(say(kind or "dec", values[name]) + rest if brace else part)
         return "".join(out)
 

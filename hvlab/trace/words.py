@@ -1,5 +1,7 @@
 """How a number is written for a reader: one formatter for captions, tables, pictures and answers."""
 
+from hvlab.language import N_, _
+
 MASK = (1 << 64) - 1
 
 ENUMS: dict[str, dict[int, str]] = {
@@ -35,7 +37,21 @@ ENUMS: dict[str, dict[int, str]] = {
     },
 }
 
+# Enumerations of names and units, which are the same in every language.
+NAMES = frozenset({"call", "status", "register", "msr", "message", "exception", "page_size", "cache"})
+PARTITION = N_("partition {number}")
 ADDRESSES = {"gva": 16, "gpa": 8, "spa": 8, "iova": 8}
+
+
+def told(name: str) -> dict[int, str]:
+    """An enumeration in the learner's language."""
+    return {value: _word(name, value, text) for value, text in ENUMS[name].items()}
+
+
+def _word(name: str, value: int, text: str) -> str:
+    if name == "partition" and value > 1:
+        return _(PARTITION).format(number=value)
+    return text if name in NAMES else _(text)
 
 
 def grouped(value: int, digits: int) -> str:
@@ -64,6 +80,6 @@ def say(kind: str, value: int) -> str:
     if kind == "time":
         return f"{value} ns" if abs(value) < 10_000 else f"{value / 1000:.1f} µs"
     if kind.startswith("enum:"):
-        names = ENUMS[kind[5:]]
-        return names.get(value, f"{value:#x}")
+        text = ENUMS[kind[5:]].get(value)
+        return f"{value:#x}" if text is None else _word(kind[5:], value, text)
     return str(value)

@@ -18,7 +18,7 @@ from hvlab.lab.progress import progress
 from hvlab.lab.recall import recall
 from hvlab.lab.tell import tell
 from hvlab.lab.walks import one_walk
-from hvlab.language import CLOSE, N_, OPEN, PSEUDO, _, ngettext, pseudo
+from hvlab.language import CLOSE, N_, OPEN, PSEUDO, _, lang, ngettext, pseudo
 
 LAB = Path(language.__file__).parent / "lab"
 SAY = (
@@ -54,8 +54,10 @@ def left_over(text):
 def test_the_pseudo_language_is_longer_accented_and_keeps_placeholders():
     said = pseudo("The case {case} differs in {place:>4}.")
 
-    assert len(said) > 1.3 * len("The case {case} differs in {place:>4}.")
+    assert len(said) - len("{case}{place:>4}") > 1.3 * len("The case  differs in .")
+    assert pseudo("{a} · {b:gva}") == "{a} · {b:gva}" and pseudo("4") == "4"
     assert "{case}" in said and "{place:>4}" in said and "çàšé" in said
+    assert lang() == "en"
     assert said.format(case=1, place="x").startswith(OPEN)
 
 
