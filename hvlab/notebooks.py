@@ -75,14 +75,16 @@ def normalise(notebook: Json) -> Json:
     """Return the notebook in its one committed form; doing it twice changes nothing more.
 
     Kept: the sources, our cell ids, the tags and folds of each cell, and the outputs of stored cells with their
-    position as the count. Everything else that a run leaves behind goes.
+    position as the count. Everything else that a run leaves behind goes. In the text the first use of each word of the
+    lesson carries its card (see `hvlab.lab.first_use`).
     """
+    texts = iter(_texts(notebook))
     cells, position = [], 0
     for cell in notebook["cells"]:
         kind = cell["cell_type"]
         position += kind == "code"
         new: Json = {"cell_type": kind, "id": cell["id"], "metadata": _cell_metadata(cell["metadata"])}
-        new["source"] = _text(cell["source"])
+        new["source"] = next(texts) if kind == "markdown" else _text(cell["source"])
         if "attachments" in cell and kind != "code":
             new["attachments"] = cell["attachments"]
         if kind == "code":
@@ -94,6 +96,13 @@ def normalise(notebook: Json) -> Json:
     if "hvlab" in notebook["metadata"]:
         metadata["hvlab"] = notebook["metadata"]["hvlab"]
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _texts(notebook: Json) -> list[str]:
+    from hvlab.lab.first_use import marked  # the errata behind the cards load NumPy, which `hvlab --version` need not
+
+    terms = notebook["metadata"].get("hvlab", {}).get("terms", ())
+    return marked([_text(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"], terms)
 
 
 def _cell_metadata(metadata: Json) -> Json:

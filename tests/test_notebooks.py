@@ -88,6 +88,17 @@ def test_doing_it_twice_changes_nothing_more(after_a_run: Cell) -> None:
     assert after_a_run == untouched
 
 
+def test_the_first_use_of_a_word_of_the_lesson_carries_its_card() -> None:
+    book = notebook(text("# 00 · GPA"), text("A GPA, and `GPA`."), text("A GPA."), hvlab={"terms": ["GPA"]})
+
+    once = notebooks.normalise(book)
+    said = [cell["source"] for cell in once["cells"]]
+
+    assert said[0] == "# 00 · GPA" and said[2] == "A GPA."
+    assert re.fullmatch(r'A <abbr title="guest physical address: [^"]+">GPA</abbr>, and `GPA`\.', said[1])
+    assert notebooks.normalise(once) == once
+
+
 def test_the_committed_text_is_what_the_notebook_library_writes(after_a_run: Cell) -> None:
     import nbformat
 
