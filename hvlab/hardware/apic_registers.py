@@ -10,7 +10,7 @@ from typing import Any, Final
 from hvlab.hardware import apic, apic_timer, ipi
 from hvlab.kernel import I, kernel
 from hvlab.trace import interrupt_events as events
-from hvlab.wire.apic import LVTS, X2APIC, ApicBase, Icr, Lvt, Offset, Svr, Version
+from hvlab.wire.apic import LVTS, X2APIC, ApicBase, Esr, Icr, Lvt, Offset, Svr, Version
 
 TPR, EOI, SVR, ESR = I(Offset.TPR), I(Offset.EOI), I(Offset.SVR), I(Offset.ESR)
 ICR, ICR_HIGH, SELF_IPI = I(Offset.ICR), I(Offset.ICR_HIGH), I(Offset.SELF_IPI)
@@ -18,6 +18,7 @@ INITIAL, DIVIDE, ID, LDR, DFR = I(Offset.INITIAL_COUNT), I(Offset.DIVIDE), I(Off
 FIRST_LVT, LAST_LVT, CMCI = I(Offset.LVT_TIMER), I(Offset.LVT_ERROR), I(Offset.LVT_CMCI)
 DEADLINE = I(0x400)  # not an offset: IA32_TSC_DEADLINE, which is a register of its own
 SELF, DESTINATION, LOW = I(1 << Icr.lo("shorthand")), I(Icr.lo("destination")), I(0xFFFF_FFFF)
+ILLEGAL_REGISTER: Final = Esr.mask("illegal_register")
 VERSION: Final = Version.encode(version=0x14, max_lvt=LVTS - 1, suppress_eoi_broadcast=1)
 
 _LVT = Lvt.mask("vector", "delivery_mode", "masked")

@@ -11,7 +11,7 @@ from hvlab.trace import interrupt_events as events
 from hvlab.wire.apic import Divide, Lvt, TimerMode
 
 TICK = I(5)  # nanoseconds: 200 MHz, as Hyper-V tells its guests (Linux prints "LAPIC Timer Frequency")
-TSC_PER_NS = I(2)  # a time stamp counter of 2 GHz: assumed
+TSC_PER_NS = I(3)  # a time stamp counter of 3 GHz: assumed
 MODE = I(Lvt.lo("timer_mode"))
 ONE_SHOT, PERIODIC, TSC_DEADLINE = I(TimerMode.ONE_SHOT), I(TimerMode.PERIODIC), I(TimerMode.TSC_DEADLINE)
 LOW, HIGH = I(Divide.mask("low")), I(Divide.mask("high"))

@@ -6,26 +6,49 @@ SIMPLER THAN REAL: a read or write of many bytes makes one translation for each 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from hvlab.errors import BadRequest
-from hvlab.hardware import flush
+from hvlab.hardware import apic, flush
 from hvlab.hardware.memory import PAGE, signed
 from hvlab.hardware.processor import DETAIL, EPT_VIOLATION, FETCH, NESTED_FAULT, READ, USER, WRITE
-from hvlab.hypervisor import calls_vp, cpuid, hypercall, msr
+from hvlab.hypervisor import apic_msr, calls_vp, clockwork, cpuid, hypercall, msr
 from hvlab.hypervisor.core import Hypervisor, fault_of
 from hvlab.hypervisor.hypercall import Entry
 from hvlab.hypervisor.intercept import exception, second_level_fault
 from hvlab.hypervisor.partition import Fault
 from hvlab.trace.journal import Trace
+from hvlab.wire.apic import Icr, Offset
 from hvlab.wire.tlfs import Register
 from hvlab.wire.x64 import Cr3, Cr4
 
-__all__ = ["Entry", "Fault", "Vp"]
+__all__ = ["Entry", "Fault", "Interrupts", "Vp"]
 MASK = (1 << 64) - 1
 KEEP = 1 << 63  # MOV CR3 with PCIDs: do not flush
 CONTROL = {name.lower(): Register[name] for name in ("CR0", "CR2", "CR3", "CR4", "EFER")}
+
+
+@dataclass(frozen=True)
+class Interrupts:
+    """What a virtual processor's local APIC holds.
+
+    Attributes
+    ----------
+    waiting, in_service : tuple of int
+        The vectors in IRR and ISR.
+    tpr, ppr : int
+        Task priority and processor priority.
+    deliverable : int or None
+        What would be taken now (2: an NMI); None: nothing, or all that waits is held back.
+    """
+
+    waiting: tuple[int, ...]
+    in_service: tuple[int, ...]
+    tpr: int
+    ppr: int
+    deliverable: int | None
 
 
 class Vp:
@@ -193,6 +216,58 @@ class Vp:
         self._runs()
         with self._hv.action(self.number):
             return cpuid.answer(self._hv, self.number, leaf)
+
+    # interrupts -----------------------------------------------------------------------------------------------------
+
+    @property
+    def interrupts(self) -> Interrupts:
+        """What its local APIC holds now."""
+        a = self._hv.state["apic"][0, self.number]
+        irr, isr = (tuple(v for v in range(256) if int(a[name][v >> 6]) >> (v & 63) & 1) for name in ("irr", "isr"))
+        best = int(apic.deliverable(self._hv.state[0], self.number))
+        return Interrupts(irr, isr, int(a["tpr"]), int(apic.ppr(a)), None if best < 0 else best)
+
+    def take_interrupt(self) -> int | None:
+        """Take what is deliverable, as the processor does between two instructions; return its vector (2: an NMI)."""
+        return self._vector(int(clockwork.ACCEPT))
+
+    def eoi(self) -> int | None:
+        """End the interrupt in service, without an exit if the assist page or the processor allows; return its vector.
+
+        An enlightened guest tests and clears "no EOI required" and only else writes the register.
+        """
+        return self._vector(int(clockwork.EOI))
+
+    def _vector(self, operation: int) -> int | None:
+        self._runs()
+        with self._hv.action(self.number):
+            vector = int(self._hv.turn([(0, operation, self.number)])[0])
+        return None if vector < 0 else vector
+
+    @property
+    def tpr(self) -> int:
+        """Task priority; CR8 is its upper half. Vectors of its class and of those below wait."""
+        return int(self._hv.state["apic"]["tpr"][0, self.number])
+
+    @tpr.setter
+    def tpr(self, value: int) -> None:
+        self._runs()
+        if not 0 <= value < 256:
+            raise BadRequest(f"task priority {value:#x}", "", "0 to 0xff")
+        with self._hv.action(self.number):
+            apic_msr.put(self._hv, self.number, Offset.TPR, value)
+
+    def icr(self, **fields: int) -> int:
+        """Write the interrupt command register, field by field (`wire.apic.Icr`); return whom it meant, as bits.
+
+        The destination is an APIC ID or a logical destination, of the width of the APIC's mode.
+        """
+        self._runs()
+        x2apic = bool(apic_msr.mode(self._hv, self.number) & apic_msr.EXTENDED)
+        destination = fields.pop("destination", 0)
+        word = Icr.encode(destination=destination if x2apic else destination << 24, **fields)
+        with self._hv.action(self.number):
+            return apic_msr.put(self._hv, self.number, Offset.ICR, word)
 
     # its own registers and caches ------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def apic_priority(cases: list[Any]) -> Count:
     one, given = OneApic(), []
     for case, _ in cases:
         one.reset()
-        steps = [(int(APIC_WRITE), int(Offset.TPR), case["tpr_class"] << 4)]
+        steps: list[tuple[int, ...]] = [(int(APIC_WRITE), int(Offset.TPR), case["tpr_class"] << 4)]
         if case["isrv_class"]:
             steps = [(int(clockwork.RAISE), case["isrv_class"] << 4 | 5), (int(clockwork.ACCEPT),), *steps]
         one.do(*steps, (int(clockwork.RAISE), case["irr_class"] << 4 | 3))
