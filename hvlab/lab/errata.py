@@ -1,12 +1,12 @@
 """Where the well-known overview of Hyper-V is loose or wrong, and what is better."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from hvlab.lab import tables
-from hvlab.trace.journal import Trace
+from hvlab.lab.demos import RUNS
 
 FILE: Final = "errata.toml"
 LEFT_OUT: Final = "left out"  # shown where a lesson tells what it leaves out
@@ -29,7 +29,7 @@ class Erratum:
     shown_in
         The lessons that show it, or ``left out``.
     demo
-        The run that shows it (see `RUNS`); empty while no run can.
+        The run that shows it (`hvlab.lab.demos`); empty while no run can.
     """
 
     id: str
@@ -62,26 +62,6 @@ class Listing(tuple[Erratum, ...]):
 
     def __repr__(self) -> str:
         return "\n\n".join(map(repr, self))
-
-
-def one_load() -> Trace:
-    """Load once through the guest's tables and the second level: what a plain memory access consists of."""
-    # The engine is loaded only when a run is asked for.
-    import numpy as np
-
-    from hvlab.hardware.bare import UNCACHED
-    from hvlab.hardware.processor import READ, USER
-    from hvlab.lab.guest import Plan, Touched, guest
-    from hvlab.trace.event import COLUMNS
-
-    gva = 0x7F12_3456_7ABC
-    trace = np.zeros((256, COLUMNS), np.int64)
-    bare = guest(Touched(np.array([gva >> 12]), 4), Plan(), UNCACHED)
-    bare.run([gva], [READ | USER], trace=trace)
-    return Trace(trace[: int(bare.state["rows"][0])])
-
-
-RUNS: Final[dict[str, Callable[[], Trace]]] = {"one-load": one_load}
 
 
 @cache

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from hvlab.errors import BadRequest, plain
 from hvlab.lab import progress, tables
-from hvlab.lab.errata import RUNS, Erratum, errata, erratum
+from hvlab.lab.demos import RUNS
+from hvlab.lab.errata import Erratum, errata, erratum
 from hvlab.language import _
 from hvlab.story.walk import trace_of
 from hvlab.trace.journal import Trace
@@ -62,12 +63,14 @@ def answered(one: Erratum, run: Any) -> str:
     if run is None:
         told = _("{id}: your claim is kept. Which run shows it? Call one: {runs}, or what machine.translate(...) gave.")
         return told.format(id=one.id, runs=", ".join(RUNS))
-    trace = evidence(run)
-    wanted = RUNS[one.demo]()
-    lacking = [name for name in dict.fromkeys(wanted.kinds()) if name not in trace.kinds()]
+    trace, demo = evidence(run), RUNS[one.demo]
+    lacking = [name for name in demo.kinds if name not in trace.kinds()]
     if lacking:
         told = _("{id}: this run does not touch it: nothing of the kind {kind} happens in it. Your claim is kept.")
         return told.format(id=one.id, kind=lacking[0])
+    if not demo.shows(trace):
+        told = _("{id}: this run touches it, and does not show it. Compare it with the run {demo}. Your claim is kept.")
+        return told.format(id=one.id, demo=one.demo)
     return "\n".join([_("{id}: the run says:").format(id=one.id), *counted(trace), *one.lines()])
 
 

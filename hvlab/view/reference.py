@@ -8,7 +8,8 @@ from itertools import groupby
 
 from hvlab.hardware.clock import TABLE
 from hvlab.lab import items, left_out
-from hvlab.lab.errata import RUNS, Erratum, errata
+from hvlab.lab.demos import RUNS
+from hvlab.lab.errata import Erratum, errata
 from hvlab.lab.glossary import WIRES, Card, cards
 from hvlab.lab.rules import Rule, rules
 from hvlab.language import N_, _

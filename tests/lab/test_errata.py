@@ -7,6 +7,7 @@ from small_toml import put
 
 from hvlab.errors import BadFile, BadRequest
 from hvlab.lab import errata, tables
+from hvlab.lab.demos import RUNS
 from hvlab.trace.event import by_name
 
 SHOWN = {  # the claims that the lab corrects, and where
@@ -86,11 +87,30 @@ def test_an_unknown_erratum_is_answered_with_the_nearest_three():
 def test_every_run_that_errata_name_can_be_called():
     named = {one.demo for one in ROWS if one.demo}
 
-    assert named == set(errata.RUNS)
+    assert named == set(RUNS)
+    assert {one.id for one in ROWS if one.demo} == {
+        "msr", "slat", "cpu", "space", "oneroot", "rootmem", "bybus", "sources",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_holds_what_it_is_about_and_shows_it_each_time_alike(name):
+    first, again = RUNS[name](), RUNS[name]()
+
+    assert set(RUNS[name].kinds) <= set(first.kinds()) and RUNS[name].shows(first)
+    assert (first.rows == again.rows).all()
+
+
+def run_of(id):
+    return RUNS[errata.erratum(id).demo]()
+
+
+def places(trace, kind):
+    return [k for k, name in enumerate(trace.kinds()) if name == kind]
 
 
 def test_one_load_is_translated_by_the_processor_in_two_stages_and_by_nobody_else():
-    trace = errata.RUNS[errata.erratum("slat").demo]()
+    trace = run_of("slat")
 
     boxes = {by_name(kind).box for kind in trace.kinds()}
     assert boxes == {"processor", "tlb", "memory"}
@@ -99,11 +119,63 @@ def test_one_load_is_translated_by_the_processor_in_two_stages_and_by_nobody_els
 
 
 def test_one_load_holds_nothing_of_the_hypervisor_or_vmbus():
-    trace = errata.RUNS[errata.erratum("bybus").demo]()
+    trace = run_of("bybus")
 
     assert trace.kinds()[-1] == "translated"
     assert not {"vp_exited", "hypercall_entered", "intercept_posted"} & set(trace.kinds())
     assert all(by_name(kind).box != "hypervisor" for kind in trace.kinds())
+
+
+def test_an_msr_is_a_numbered_register_that_reads_back_and_serves_no_memory():
+    trace = run_of("msr")
+
+    assert trace.kinds() == ["msr_written", "msr_read", "exception_raised"]
+    written, read = trace.facts(0), trace.facts(1)
+    assert written["msr"] == read["msr"] == 0x4000_0000 and read["value"] == written["value"]
+    assert not any(by_name(kind).box in ("memory", "tlb") for kind in trace.kinds())
+
+
+def test_a_guest_runs_by_itself_until_a_chosen_event_leaves_it():
+    kinds = run_of("cpu").kinds()
+
+    out = kinds.index("vp_exited")
+    assert kinds[:out].count("tlb_hit") == 3 and set(kinds[:out]) == {"access_begun", "tlb_hit"}
+    assert kinds[out:] == ["vp_exited", "intercept_posted"]
+
+
+def test_the_guest_physical_space_is_private_though_gva_and_gpa_are_the_same():
+    trace = run_of("space")
+
+    one, two = (trace.facts(k) for k in places(trace, "translated"))
+    assert (one["gva"], one["gpa"]) == (two["gva"], two["gpa"]) and one["spa"] != two["spa"]
+
+
+def test_there_is_one_root_and_parent_is_a_relation():
+    trace = run_of("oneroot")
+
+    born = [trace.facts(k) for k in places(trace, "partition_created")]
+    assert [one["parent"] for one in born] == [0, 1, 1] and len({one["partition"] for one in born}) == 3
+    denied = trace.facts(places(trace, "call_denied")[0])
+    assert (denied["code"], denied["wanted"]) == (0x41, 0)  # InitializePartition: no bit is wanting
+    assert trace.sentence(places(trace, "call_denied")[0]).endswith("from its parent.")
+
+
+def test_the_root_s_memory_is_reached_through_a_mapping_that_leaves_the_hypervisor_s_pages_out():
+    trace = run_of("rootmem")
+
+    found = trace.facts(places(trace, "translated")[0])
+    assert found["gpa"] == found["spa"] and "second_level_entry_read" in trace.kinds()
+    assert trace.kinds()[-2:] == ["vp_exited", "exception_raised"]
+    refused = trace.facts(places(trace, "vp_exited")[0])["gpa"]
+    assert refused in {trace.fact(k, "spa") & -4096 for k in places(trace, "second_level_entry_read")}
+
+
+def test_reps_of_a_result_word_reach_bit_43():
+    trace = run_of("sources")
+
+    result = trace.facts(places(trace, "hypercall_returned")[0])["result"]
+    assert result >> 32 & 0xFFF == 500 > 0xFF and result >> 44 == 0
+    assert trace.kinds().count("rep_done") == 500
 
 
 GOOD = {

@@ -48,6 +48,21 @@ def test_a_run_that_does_not_touch_it_is_named_by_what_it_lacks(capsys):
     assert "nothing of the kind second_level_entry_read" in said and "Better" not in said
 
 
+@pytest.mark.parametrize(("id", "run"), [("space", "one-load"), ("rootmem", "own-steps"), ("sources", "family")])
+def test_a_run_that_touches_it_and_does_not_show_it_is_no_evidence(id, run, capsys):
+    hunt(id, "Not so.", run)
+
+    said = capsys.readouterr().out
+    assert "Your claim is kept" in said and "Better" not in said
+
+
+@pytest.mark.parametrize("one", [one for one in errata.errata() if one.demo], ids=lambda one: one.id)
+def test_each_run_answers_its_sentence(one, capsys):
+    hunt(one.id, "Not so.", one.demo)
+
+    assert "the run says:" in (said := capsys.readouterr().out) and one.better.split(". ")[0][:30] in said
+
+
 def test_what_no_run_can_show_yet_is_kept(capsys):
     without = next(one for one in errata.errata() if not one.demo and one.standing == "checked")
 
