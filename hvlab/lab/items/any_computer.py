@@ -71,15 +71,15 @@ SHORTS: Final = (
         id="any.span", version=1, kind="recall", shape=Number(), make=_span,
         ask=lambda world: _("Pages have 4,096 bytes. A program reads {count:,} bytes from address {first:#x} on. How "
                             "many pages does it touch?").format(**world),
-        truth=lambda world: (world["first"] + world["count"] - 1) // world["size"] - world["first"] // world["size"] + 1,
+        truth=lambda world: len({at // world["size"] for at in (*range(
+            world["first"], world["first"] + world["count"], world["size"]), world["first"] + world["count"] - 1)}),
         tested=N_("one range; pages of 4,096 bytes"),
         hints=(N_("In which page is the first byte, and in which the last one?"), N_("Subtract, and add one.")),
     ),
     Exercise(
         id="any.kernel", version=1, kind="recall", shape=Number(), make=_steps,
-        ask=lambda world: _("A program does this: {steps}. No page is missing. How often does it call its kernel?").format(
-            steps="; ".join(world["steps"])
-        ),
+        ask=lambda world: _("A program does this: {steps}. No page is missing. How often does it call its kernel?")
+        .format(steps="; ".join(world["steps"])),
         truth=lambda world: sum(STEPS[step] for step in world["steps"]),
         tested=N_("one list; not tested: interrupts"),
         hints=(N_("Arithmetic and memory need no kernel."), N_("Files, packets and more memory are asked for.")),

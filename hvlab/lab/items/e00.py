@@ -1,6 +1,7 @@
 """Lesson 00, exercises: one read crosses four worlds."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from hvlab.lab.answer import Listed, Number, Plain, Sentence, Word
@@ -25,6 +26,14 @@ ASKED: Final = tuple(
 )  # those whose label stands once on the map
 CHILDS: Final = tuple(name for name in ASKED if name.startswith("windows."))
 FOOLING: Final = ("root.VID", "root.VSPs", "root.VMMS", "root.VMWP")  # of the root, and taken for the hypervisor
+
+
+@dataclass(frozen=True)
+class Place(Word):
+    """One of the worlds; what is wanted is said shortly, the task names them all."""
+
+    def wants(self) -> str:
+        return _("a place such as '{example}'").format(example=self.choices[1])
 
 
 def world_of(name: str) -> str:
@@ -55,7 +64,7 @@ def renamed(change: Callable[[str], str]) -> Callable[[tuple[str, ...]], Plain]:
 def placing(id: str, kind: str, count: int) -> Exercise:
     """Return the question where so many boxes stand."""
     return Exercise(
-        id=id, version=1, kind=kind, shape=Listed(Word(WORLDS), count, "box"), make=boxes(count),
+        id=id, version=1, kind=kind, shape=Listed(Place(WORLDS), count, "box"), make=boxes(count),
         ask=lambda world: _("Where does each of these boxes stand: {boxes}? Give a list of {count}, each one of "
                             "{worlds}.").format(
             boxes=", ".join(BOXES[name].label for name in world), count=count, worlds=", ".join(WORLDS)
@@ -69,7 +78,7 @@ def placing(id: str, kind: str, count: int) -> Exercise:
         wrong=(
             Wrong(
                 "all-of-it-is-the-hypervisor",
-                N_("the hypervisor is the layer below all partitions. What manages and serves children is in the root."),
+                N_("the hypervisor is the layer below all partitions. What serves children is in the root."),
                 "partition-create",
                 renamed(lambda name: "hypervisor" if name in FOOLING else world_of(name)),
             ),
@@ -123,7 +132,7 @@ def counting(id: str, kind: str) -> Exercise:
             ),
             Wrong(
                 "only-calls-enter",
-                N_("CPUID leaves the guest too, as does an access to what is not mapped."),
+                N_("a CPUID leaves the guest too, as does an access to what is not mapped."),
                 "discovery",
                 lambda world: world.calls,
             ),

@@ -11,7 +11,6 @@ from hvlab.lab.items.e00_runs import Programs, base, programs
 from hvlab.lab.seed import Draw
 from hvlab.lab.whole import NAME, PAGE, PAGES
 from hvlab.language import N_, _
-from hvlab.story.steps import steps as steps_of
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.system import SystemLens
 from hvlab.trace.journal import Trace
@@ -32,6 +31,7 @@ STEPS: Final = frozenset(
 )
 OF_CLASS: Final[dict[str, frozenset[str]]] = {CONTROL: ARRANGES, NOTIFICATION: PASSES, DATA: STEPS}
 RUNS: Final = 32
+MOST_BEFORE: Final = 9  # events that are shown before the one that is asked about
 UNMAPPED: Final = 0x7000_0000_0000  # no program of `programs` has a page there
 
 
@@ -142,8 +142,9 @@ def instead(test: Callable[[Hidden], bool], answer: str) -> Callable[[Hidden], P
 
 def moment(world: Hidden) -> Storyboard:
     """Return the few steps up to the event; it is the last frame."""
-    rows = next(step.rows for step in steps_of(world.trace, "request") if world.row in step.rows)
-    first = max(rows[0], world.row - 12)
+    first, times = world.row, world.trace.rows[:, 1]
+    while first > max(0, world.row - MOST_BEFORE) and times[first - 1] <= times[first]:  # within one machine
+        first -= 1
     part = world.trace.rows[first : world.row + 1].copy()
     part[:, 3] = [cause - first if cause >= first else -1 for cause in part[:, 3].tolist()]
     return SystemLens("bit").story(Trace(part), _("The last frame is the event"))

@@ -10,6 +10,7 @@ from hvlab.lab.exercise import Exercise, Facts, Wrong
 from hvlab.lab.items.e00_runs import Programs, programs
 from hvlab.lab.seed import Draw
 from hvlab.language import N_, _
+from hvlab.story.hops import RESUMED, TOLD
 from hvlab.trace.journal import Trace
 from hvlab.wire.hypercalls import CODES
 
@@ -154,12 +155,12 @@ def exit_at_once(world: Shuffled) -> Plain:
 
 
 def steps(world: Shuffled) -> list[str]:
-    told = [f"{world.order([row])[0]:2}  {world.run.trace.sentence(row)}" for row in sorted(world.sheet)]
+    told = [f"  {world.order([row])[0]:2}  {world.run.trace.sentence(row)}" for row in sorted(world.sheet)]
     return [_("One right order: {order}.").format(order=list(world.order(sorted(world.sheet)))), *told]
 
 
 def told_parent(facts: Facts) -> bool:
-    return facts["order"] & 15 == 3
+    return facts["order"] & 15 == TOLD
 
 
 E1: Final = Exercise(
@@ -183,7 +184,7 @@ E1: Final = Exercise(
             N_("a child that is stopped cannot finish before its parent has acted; the worlds take turns."),
             "resume",
             moved(whose),
-            lambda facts: facts["order"] & 15 == 5,
+            lambda facts: facts["order"] & 15 == RESUMED,
         ),
         Wrong(
             "the-parent-goes-first",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hvlab.lab.items import Facts, Item, Model
+from hvlab.story.hops import EXIT, GIVEN, READ, RESUMED, TOLD
 from hvlab.story.storyboard import Storyboard
 
 MET: Final = (
@@ -17,12 +18,17 @@ ALL_FOUR, VID, VMBUS, WINHV = 15, 10, 12, 9
 STOP_OF_VID, STOP_OF_VMBUS = 4, 7
 LANES: Final = {2: "the child's kernel", 3: "the hypervisor", 4: "the root's kernel", 6: "no software: the processor"}
 HOPS: Final = {
-    4: "the root gives a page",
-    2: "the child's processor leaves the guest",
-    5: "the child may run again",
-    1: "the processor reads the tables",
-    3: "the root is told",
+    TOLD: "the root is told",
+    RESUMED: "the child may run again",
+    READ: "the processor reads the tables",
+    GIVEN: "the root gives a page",
+    EXIT: "the child's processor leaves the guest",
 }
+
+
+def digits(*hops: int) -> int:
+    """Return an order of hops as one number."""
+    return int("".join(f"{hop:x}" for hop in hops), 16)
 
 
 def always(value: int) -> Callable[[Storyboard], int]:
@@ -56,7 +62,7 @@ ITEMS: Final = (
         (
             Model(
                 "all-of-it-is-the-hypervisor",
-                "Hyper-V is more than its hypervisor. Three of the four stand in the root, an ordinary kernel above it.",
+                "Hyper-V is more than its hypervisor. Three of the four stand above it, in the root.",
                 always(ALL_FOUR),
                 lambda facts: facts["stop"] == STOP_OF_VID,
             ),
@@ -140,27 +146,27 @@ ITEMS: Final = (
             Model(
                 "the-exit-comes-first",
                 "before it has read the tables, the processor does not know that anything is missing.",
-                always(0x21345),
-                digit(1),
+                always(digits(EXIT, READ, TOLD, GIVEN, RESUMED)),
+                digit(READ),
             ),
             Model(
                 "the-page-comes-first",
                 "the root gives this page because it was told. Until then nobody knows that it is wanted.",
-                always(0x41235),
-                digit(3),
+                always(digits(GIVEN, READ, EXIT, TOLD, RESUMED)),
+                digit(TOLD),
             ),
             Model(
                 "the-child-runs-on-meanwhile",
                 "the child's processor is stopped from its exit on: the load cannot end without the page.",
-                always(0x12354),
-                digit(4),
+                always(digits(READ, EXIT, TOLD, RESUMED, GIVEN)),
+                digit(GIVEN),
             ),
         ),
         choices=HOPS,
     ),
     Item(
         "00.touch",
-        "And how often does control enter the hypervisor, until the program has its word?",
+        "The same read: how often does control enter the hypervisor, until the program has its word?",
         "int",
         "exits",
         "Control entered the hypervisor {value} times.",
