@@ -82,6 +82,15 @@ def kernel(function: F) -> F:
     return made
 
 
+def routine(function: F) -> F:
+    """Let compiled code call a function that is called from many places: it is there once, unless it is small.
+
+    `kernel` is for what runs at every access; a tree of calls in which each one is a copy grows with each level.
+    """
+    made: F = function if PLAIN else register_jitable(no_cfunc_wrapper=True, **SWITCHES)(function)
+    return made
+
+
 def merged(function: F) -> F:
     """Let the source of a function become a part of its one caller, so that the two are optimised together, once."""
     made: F = numba.njit(inline="always")(function)

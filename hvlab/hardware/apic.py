@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hvlab.kernel import I, kernel, leading_zeros
+from hvlab.kernel import I, leading_zeros, routine
 from hvlab.trace import interrupt_events as events
 from hvlab.wire import apic as wire
 from hvlab.wire.apic import ApicBase, Delivery, Esr, Lvt, Svr
@@ -74,7 +74,7 @@ APIC = [
 ]
 
 
-@kernel
+@routine
 def highest(words):
     """Return the highest vector of 256 bits, -1 for none."""
     if words[3] != 0:
@@ -88,7 +88,7 @@ def highest(words):
     return NO_VECTOR
 
 
-@kernel
+@routine
 def priority(tpr, in_service):
     """Return PPR: TPR, or the class in service if that is higher (`in_service` -1: none).
 
@@ -97,19 +97,19 @@ def priority(tpr, in_service):
     return tpr if tpr >> 4 >= in_service >> 4 else in_service & 0xF0
 
 
-@kernel
+@routine
 def ppr(a):
     """Return the processor priority."""
     return priority(a["tpr"], highest(a["isr"]))
 
 
-@kernel
+@routine
 def on(a):
     """Whether the APIC is switched on, in APIC_BASE and by software in SVR."""
     return a["base"] & GLOBAL_ENABLE != 0 and a["svr"] & ENABLE != 0
 
 
-@kernel
+@routine
 def waiting(a):
     """Return the vector that waits and is above the processor's priority, or -1."""
     vector = highest(a["irr"])
@@ -118,7 +118,7 @@ def waiting(a):
     return NO_VECTOR
 
 
-@kernel
+@routine
 def deliverable(m, vp):
     """Return what a virtual processor would take now: 2 for an NMI, a vector (if its RFLAGS.IF is set), or -1."""
     a = m["apic"][vp]
@@ -127,14 +127,14 @@ def deliverable(m, vp):
     return waiting(a)
 
 
-@kernel
+@routine
 def mark(m, vp, row):
     """Leave word for whoever runs the processors that something reached this one, told in this row."""
     m["news"]["who"] |= ONE << vp
     m["news"]["row"][vp] = row
 
 
-@kernel
+@routine
 def raise_vector(m, trace, vp, cause, vector, level, auto_eoi):
     """Let a fixed interrupt arrive: (1 waits, 0 coalesced, -1 illegal, -2 the APIC is off; cause).
 
@@ -163,7 +163,7 @@ def raise_vector(m, trace, vp, cause, vector, level, auto_eoi):
     return result, cause
 
 
-@kernel
+@routine
 def accept(m, trace, vp, cause):
     """Let the processor take an NMI or its highest interrupt: (2, vector or -1; cause).
 
@@ -187,7 +187,7 @@ def accept(m, trace, vp, cause):
     return vector, events.vector_delivered(m, trace, vp, cause, vector, vector & 0xF0)
 
 
-@kernel
+@routine
 def end(m, trace, vp, cause):
     """Let the highest interrupt in service end, whichever that is: (vector or -1; cause).
 
@@ -204,13 +204,13 @@ def end(m, trace, vp, cause):
     return vector, events.vector_ended(m, trace, vp, cause, vector, level, ppr(a))
 
 
-@kernel
+@routine
 def broadcasts(a, vector):
     """Whether the end of this vector is told to the I/O APICs: it was level triggered, and SVR does not forbid it."""
     return a["tmr"][vector >> 6] >> (vector & 63) & 1 != 0 and a["svr"] & SUPPRESS == 0
 
 
-@kernel
+@routine
 def set_tpr(m, trace, vp, cause, value):
     """Write the task priority. CR8 is its upper half."""
     a = m["apic"][vp]
@@ -218,11 +218,11 @@ def set_tpr(m, trace, vp, cause, value):
     events.tpr_written(m, trace, vp, cause, a["tpr"], ppr(a))
 
 
-@kernel
+@routine
 def raise_nmi(m, trace, vp, cause):
     """Let an NMI arrive: (1 waits, 0 merged with one that waits; cause). Neither TPR nor SVR holds it back."""
     a = m["apic"][vp]
-    if a["nmi"] >= 2:
+    if a["nmi"] + a["nmi_runs"] >= 2:
         return COALESCED, events.nmi_merged(m, trace, vp, cause, a["nmi"])
     a["nmi"] += 1
     cause = events.nmi_raised(m, trace, vp, cause, a["nmi"])
@@ -230,7 +230,7 @@ def raise_nmi(m, trace, vp, cause):
     return QUEUED, cause
 
 
-@kernel
+@routine
 def end_nmi(m, trace, vp, cause):
     """IRET of an NMI's handler: the next NMI may come: cause."""
     a = m["apic"][vp]
@@ -243,7 +243,7 @@ def end_nmi(m, trace, vp, cause):
     return cause
 
 
-@kernel
+@routine
 def forget_waiting(a):
     """Empty IRR, ISR and TMR; what waited is counted as lost."""
     for k in range(4):
@@ -254,7 +254,7 @@ def forget_waiting(a):
         a["irr"][k], a["isr"][k], a["tmr"][k], a["auto_eoi"][k] = 0, 0, 0, 0
 
 
-@kernel
+@routine
 def reset(a):
     """Put the registers into the state after INIT: all but ID and APIC_BASE. Source: SDM vol. 3A, INIT reset."""
     forget_waiting(a)
@@ -266,7 +266,7 @@ def reset(a):
         a["lvt"][k] = MASKED
 
 
-@kernel
+@routine
 def start(m, trace, vp, cause, mode, page):
     """Take INIT (the processor then waits) or a start-up IPI (heard only then)."""
     a = m["apic"][vp]

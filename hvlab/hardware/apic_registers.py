@@ -8,7 +8,7 @@ x2APIC register address space.
 from typing import Any, Final
 
 from hvlab.hardware import apic, apic_timer, ipi
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, routine
 from hvlab.trace import interrupt_events as events
 from hvlab.wire.apic import LVTS, X2APIC, ApicBase, Esr, Icr, Lvt, Offset, Svr, Version
 
@@ -47,7 +47,7 @@ X2APIC_ABSENT: Final = (Offset.DFR, Offset.ICR_HIGH, Offset.APR, Offset.RRR)
 WRITE_ONLY: Final = (Offset.EOI, Offset.SELF_IPI)
 
 
-@kernel
+@routine
 def lvt_of(offset):
     """Return the place of an entry in the local vector table, -1 for other registers."""
     if offset == CMCI:
@@ -55,7 +55,7 @@ def lvt_of(offset):
     return (offset - FIRST_LVT) >> 4 if FIRST_LVT <= offset <= LAST_LVT else I(-1)
 
 
-@kernel
+@routine
 def set_plain(m, a, offset, value):
     """Write a register that does nothing but hold what it is given. An APIC switched off keeps its vectors masked."""
     place = lvt_of(offset)
@@ -84,7 +84,7 @@ def set_plain(m, a, offset, value):
         a["id"] = value >> 24
 
 
-@kernel
+@routine
 def write(m, trace, vp, cause, offset, value):
     """Write a register other than EOI; return for the ICR the processors that it means, as bits, else 0.
 

@@ -6,7 +6,7 @@ APIC: APIC timer, TSC-deadline mode.
 """
 
 from hvlab.hardware import apic
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, routine
 from hvlab.trace import interrupt_events as events
 from hvlab.wire.apic import Divide, Lvt, TimerMode
 
@@ -18,20 +18,20 @@ LOW, HIGH = I(Divide.mask("low")), I(Divide.mask("high"))
 NONE, ONE, SOON = I(0), I(1), I(1)
 
 
-@kernel
+@routine
 def mode(a):
     """Return 0 one-shot, 1 periodic, 2 TSC deadline."""
     return a["lvt"][apic.TIMER] >> MODE & 3
 
 
-@kernel
+@routine
 def step(a):
     """Return the nanoseconds of one count: codes 0 to 6 divide by 2 to 128, code 7 by 1."""
     code = a["divide"] & LOW | (a["divide"] & HIGH) >> 1
     return TICK << ((code + 1) & 7)
 
 
-@kernel
+@routine
 def current(m, a):
     """Return the current count: zero when the timer stands still, and in TSC-deadline mode."""
     if a["due"] <= m["now"] or mode(a) == TSC_DEADLINE:
@@ -39,7 +39,7 @@ def current(m, a):
     return (a["due"] - m["now"] + step(a) - 1) // step(a)
 
 
-@kernel
+@routine
 def aim(m, a, due):
     """Let the timer end at this time (0: stop it); the entry on the agenda that was there is out of date."""
     a["due"] = due
@@ -47,7 +47,7 @@ def aim(m, a, due):
     a["to_arm"] = ONE if due != 0 else NONE
 
 
-@kernel
+@routine
 def start(m, trace, vp, cause, value, deadline):
     """Write the initial count, or IA32_TSC_DEADLINE: the timer starts; 0 stops it.
 
@@ -66,7 +66,7 @@ def start(m, trace, vp, cause, value, deadline):
     events.apic_timer_set(m, trace, vp, cause, a["due"], mode(a))
 
 
-@kernel
+@routine
 def set_divide(m, a, value):
     """Write the divide configuration; a running count goes on from where it is."""
     left = current(m, a)
@@ -75,7 +75,7 @@ def set_divide(m, a, value):
         aim(m, a, m["now"] + left * step(a))
 
 
-@kernel
+@routine
 def set_mode(m, a, entry):
     """Write the timer's entry of the local vector table; a change to or from TSC-deadline mode stops the timer."""
     was = mode(a)
@@ -85,7 +85,7 @@ def set_mode(m, a, entry):
         aim(m, a, NONE)
 
 
-@kernel
+@routine
 def expire(m, trace, vp, cause, generation):
     """The moment has come: raise the vector unless it is masked, and begin anew if periodic.
 

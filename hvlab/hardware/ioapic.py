@@ -11,7 +11,7 @@ SIMPLER THAN REAL: polarity is kept and has no effect: `level` 1 means that the 
 from typing import Any
 
 from hvlab.hardware import apic, ipi
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, routine
 from hvlab.trace import interrupt_events as events
 from hvlab.wire.apic import PINS, Redirection
 
@@ -32,21 +32,21 @@ VERSION = 0x20 | PINS - 1 << 16  # 0x20: it has an EOI register
 ID_BITS = 0xF << 24
 
 
-@kernel
+@routine
 def ready(io, pin):
     """Whether a level entry is to send: asserted, not masked, not waiting for an EOI."""
     entry = io["entry"][pin]
     return io["asserted"] >> pin & 1 != 0 and entry & LEVEL != 0 and entry & (MASKED | REMOTE_IRR) == 0
 
 
-@kernel
+@routine
 def want(io, pin, row):
     """Note that a pin is to send, because of what is told in this row: `pump` does it."""
     io["wanted"] |= ONE << pin
     io["row"] = row
 
 
-@kernel
+@routine
 def pump(m, trace):
     """Let every pin send that is to; a level that somebody took holds back from then on."""
     io = m["ioapic"]
@@ -64,7 +64,7 @@ def pump(m, trace):
     io["wanted"], io["row"] = NONE, I(-1)
 
 
-@kernel
+@routine
 def set_line(m, trace, cause, pin, level):
     """Assert or release a pin: 1 it sends, 0 nothing new, -1 masked, -2 held back (Remote IRR), -3 no such pin."""
     io = m["ioapic"]
@@ -84,7 +84,7 @@ def set_line(m, trace, cause, pin, level):
     return ONE
 
 
-@kernel
+@routine
 def ended(m, trace, cause, bus, vector):
     """A local APIC of a bus told that a level vector ended: Remote IRR goes, and who is still asserted sends: cause."""
     io = m["ioapic"]
@@ -100,7 +100,7 @@ def ended(m, trace, cause, bus, vector):
     return cause
 
 
-@kernel
+@routine
 def set_entry(m, trace, cause, pin, entry):
     """Write a redirection entry. Pending and Remote IRR are read-only, but an edge entry has no Remote IRR.
 
@@ -116,7 +116,7 @@ def set_entry(m, trace, cause, pin, entry):
         want(io, pin, cause)
 
 
-@kernel
+@routine
 def eoi(m, trace, vp, cause):
     """Software ends its highest interrupt, and the I/O APIC hears of a level one: (vector or -1; cause)."""
     vector, cause = apic.end(m, trace, vp, cause)

@@ -7,7 +7,7 @@ SIMPLER THAN REAL: "lowest priority" chooses the lowest PPR, and of equals the l
 """
 
 from hvlab.hardware import apic
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, routine
 from hvlab.trace import interrupt_events as events
 from hvlab.wire.apic import Delivery, Icr, Shorthand
 
@@ -20,7 +20,7 @@ XAPIC_ALL, X2APIC_ALL, FLAT, CLUSTER = I(0xFF), I(0xFFFF_FFFF), I(0xF), I(0)
 NONE, ONE = I(0), I(1)
 
 
-@kernel
+@routine
 def logical_id(a):
     """Return LDR: in x2APIC mode the cluster above and one bit below, both from the ID."""
     if a["base"] & apic.X2APIC != 0:
@@ -28,7 +28,7 @@ def logical_id(a):
     return a["ldr"]
 
 
-@kernel
+@routine
 def reaches(a, logical, destination, everybody):
     """Whether a destination means this APIC; `everybody` is the one that is all of them, in the sender's width."""
     if a["base"] & apic.GLOBAL_ENABLE == 0:
@@ -46,7 +46,7 @@ def reaches(a, logical, destination, everybody):
     return a["dfr"] >> 28 == CLUSTER and destination >> 4 == mine >> 4 and destination & mine & 15 != 0
 
 
-@kernel
+@routine
 def targets(m, bus, logical, destination, everybody):
     """Return the processors of a bus that a destination means, as bits."""
     found = NONE
@@ -57,7 +57,7 @@ def targets(m, bus, logical, destination, everybody):
     return found
 
 
-@kernel
+@routine
 def least_busy(m, found):
     """Return, of these processors, the one with the lowest priority whose APIC is on, as a bit."""
     best, least = NONE, I(256)
@@ -68,7 +68,7 @@ def least_busy(m, found):
     return best
 
 
-@kernel
+@routine
 def deliver(m, trace, cause, found, mode, vector, level):
     """Let a fixed interrupt or an NMI arrive at these processors; return how many took it."""
     if mode == LOWEST:
@@ -86,7 +86,7 @@ def deliver(m, trace, cause, found, mode, vector, level):
     return taken
 
 
-@kernel
+@routine
 def start(m, trace, cause, found, mode, page):
     """Let INIT or a start-up IPI arrive at these processors."""
     for k in range(m["apic"].shape[0]):
@@ -94,7 +94,7 @@ def start(m, trace, cause, found, mode, page):
             apic.start(m, trace, I(k), cause, mode, page)
 
 
-@kernel
+@routine
 def send(m, trace, vp, cause, command):
     """Write the interrupt command register; return the processors that it means, as bits. `command`: the x2APIC form.
 

@@ -6,10 +6,10 @@ becomes ready; one that runs takes the interrupt; for one that waits it stays pe
 
 from hvlab.hardware import apic, ioapic
 from hvlab.hypervisor import scheduler, virtual_apic
-from hvlab.kernel import kernel
+from hvlab.kernel import I, routine
 
 
-@kernel
+@routine
 def request(m, mem, trace, vp, cause, vector, level, auto_eoi):
     """Raise a vector in a virtual processor's APIC, and let the scheduler look at it: (result, cause)."""
     result, cause = apic.raise_vector(m, trace, vp, cause, vector, level, auto_eoi)
@@ -18,7 +18,7 @@ def request(m, mem, trace, vp, cause, vector, level, auto_eoi):
     return result, cause
 
 
-@kernel
+@routine
 def end(m, mem, trace, vp, cause):
     """EOI: (vector or -1, cause). What waits in the APIC may come next."""
     vector, _, cause = virtual_apic.eoi(m, mem, trace, vp, cause)
@@ -26,13 +26,13 @@ def end(m, mem, trace, vp, cause):
     return vector, cause
 
 
-@kernel
-def hear(m, trace):
-    """Let the I/O APIC send what it is to, and tell the scheduler of everybody that an interrupt reached."""
+@routine
+def hear(m, mem, trace):
+    """Let the I/O APIC send what it is to, look at each APIC that something reached, and tell the scheduler."""
     if m["ioapic"]["wanted"] != 0:
         ioapic.pump(m, trace)
     news = m["news"]
     for k in range(m["run"].shape[0]):
         if news["who"] >> k & 1 != 0:
-            scheduler.kick(m, k, news["row"][k])
+            scheduler.kick(m, k, virtual_apic.attend(m, mem, trace, I(k), news["row"][k]))
     news["who"] = 0

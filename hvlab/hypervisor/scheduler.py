@@ -16,7 +16,7 @@ SIMPLER THAN REAL: the core scheduler pairs any two virtual processors of a part
 from typing import Any
 
 from hvlab.hypervisor.agenda import CAP_END, FOREVER, put
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, routine
 from hvlab.trace import scheduler_events as events
 
 ABSENT, READY, RUNNING, HALTED, CAPPED = (I(k) for k in range(5))
@@ -85,14 +85,14 @@ def switch_on(state: Any) -> None:
         state["run"][name] = -1
 
 
-@kernel
+@routine
 def kick(m, vp, cause):
     """Say that something happened to a virtual processor; it is looked at before the clock moves."""
     m["scheduler"]["attention"] |= ONE << vp
     m["run"][vp]["cause"] = cause
 
 
-@kernel
+@routine
 def account(m, r):
     """Charge a running virtual processor for the time up to now."""
     now = m["now"]
@@ -114,7 +114,7 @@ def account(m, r):
         r["used"] += gone
 
 
-@kernel
+@routine
 def charge(m, vp, cost):
     """Let the hypervisor work for a virtual processor that runs: its guest goes on so much later."""
     r = m["run"][vp]
@@ -125,19 +125,19 @@ def charge(m, vp, cost):
         m["scheduler"]["attention"] |= ONE << vp
 
 
-@kernel
+@routine
 def used(m, r):
     """Return the time that a virtual processor has had in this period."""
     return r["used"] if m["now"] < r["period_end"] else ZERO
 
 
-@kernel
+@routine
 def owed(m, r):
     """Whether it is below its reserve."""
     return r["reserve"] > 0 and used(m, r) < m["scheduler"]["period"] * r["reserve"] >> 16
 
 
-@kernel
+@routine
 def change(m, r, state):
     """Change the state, and book the time spent in the old one."""
     gone = m["now"] - r["changed"]
@@ -150,7 +150,7 @@ def change(m, r, state):
     r["changed"], r["state"] = m["now"], state
 
 
-@kernel
+@routine
 def ready(m, trace, vp, cause, why):
     """Let a virtual processor wait for a logical one."""
     r, s = m["run"][vp], m["scheduler"]
@@ -163,7 +163,7 @@ def ready(m, trace, vp, cause, why):
         s["stop"], s["stop_vp"] = STOP_ROOT, vp
 
 
-@kernel
+@routine
 def leave(m, trace, vp, why, state):
     """Take a virtual processor off its logical one."""
     r, now = m["run"][vp], m["now"]
@@ -180,7 +180,7 @@ def leave(m, trace, vp, why, state):
     change(m, r, state)
 
 
-@kernel
+@routine
 def enter(m, trace, vp, lp, time):
     """Put a virtual processor on a logical one for a time slice, which siblings of one core share."""
     r, s, lane, now = m["run"][vp], m["scheduler"], m["lane"][lp], m["now"]
@@ -204,7 +204,7 @@ def enter(m, trace, vp, lp, time):
     s["attention"] |= ONE << vp
 
 
-@kernel
+@routine
 def arm(m, r):
     """Note when the next thing happens by itself where a virtual processor runs."""
     s, lane, left = m["scheduler"], m["lane"][r["lp"]], r["left"][r["depth"]]
@@ -216,20 +216,20 @@ def arm(m, r):
     lane["end"] = end
 
 
-@kernel
+@routine
 def lps(m):
     """Return how many logical processors there are."""
     return m["hypervisor"]["lps"]
 
 
-@kernel
+@routine
 def partition_on(m, lp):
     """Return the partition that runs on a logical processor; 0 for none."""
     vp = m["lane"][lp]["vp"]
     return m["guest"][vp - 1]["partition"] if vp != 0 else ZERO
 
 
-@kernel
+@routine
 def beside(m, lp):
     """Return the partition that the other thread of the core runs, if that matters; 0 for none."""
     s = m["scheduler"]
@@ -238,14 +238,14 @@ def beside(m, lp):
     return partition_on(m, lp ^ 1)
 
 
-@kernel
+@routine
 def allowed(m, vp, lp):
     """Whether affinity and the core scheduler let a virtual processor onto a logical one (I19)."""
     sibling = beside(m, lp)
     return m["run"][vp]["affinity"] >> lp & 1 != 0 and (sibling == 0 or sibling == m["guest"][vp]["partition"])
 
 
-@kernel
+@routine
 def waits(m, vp):
     """Whether the hypervisor may pick a virtual processor."""
     if m["run"][vp]["state"] != READY:
@@ -253,7 +253,7 @@ def waits(m, vp):
     return m["scheduler"]["kind"] != ROOT_KIND or m["guest"][vp]["partition"] == ROOT
 
 
-@kernel
+@routine
 def next_of(m, tried):
     """Return who goes next of those that wait and were not tried: below its reserve, least virtual time; -1: none."""
     found, best, first = I(-1), FOREVER, False
@@ -267,7 +267,7 @@ def next_of(m, tried):
     return found
 
 
-@kernel
+@routine
 def room_for(m, vp):
     """Return an idle logical processor: the one it ran on last, else one of an idle core, else any; -1: none."""
     last, found, whole = m["run"][vp]["last"], I(-1), False
@@ -282,7 +282,7 @@ def room_for(m, vp):
     return found
 
 
-@kernel
+@routine
 def victim_of(m, vp):
     """Return the logical processor whose runner is furthest ahead of one that woke, beyond the grain; -1: none."""
     r, found, most = m["run"][vp], I(-1), I(-1)
@@ -308,7 +308,7 @@ def victim_of(m, vp):
     return found
 
 
-@kernel
+@routine
 def place(m, trace):
     """Put those that wait where there is room; one that just woke may go before one that runs."""
     s, tried = m["scheduler"], ZERO
@@ -329,7 +329,7 @@ def place(m, trace):
     s["free"] = 0
 
 
-@kernel
+@routine
 def rivals(m, lp):
     """Return who else could use a logical processor: (of the partition that runs there, of another one)."""
     own, other, s = False, False, m["scheduler"]
@@ -346,7 +346,7 @@ def rivals(m, lp):
     return own, other
 
 
-@kernel
+@routine
 def slice_over(m, trace, lp):
     """A time slice is over: others go next, or it is renewed. A core is given up by both of its threads at once."""
     s, vp = m["scheduler"], m["lane"][lp]["vp"] - 1
@@ -365,13 +365,13 @@ def slice_over(m, trace, lp):
                 s["attention"] |= ONE << m["lane"][lp ^ 1]["vp"] - 1
 
 
-@kernel
+@routine
 def at_cap(m, r):
     """Whether a virtual processor has had all that its cap allows in this period."""
     return r["cap"] < WHOLE and used(m, r) >= m["scheduler"]["period"] * r["cap"] >> 16
 
 
-@kernel
+@routine
 def hold(m, trace, vp):
     """Let a virtual processor that reached its cap wait for the next period."""
     leave(m, trace, vp, CAP_REACHED, CAPPED)
@@ -379,7 +379,7 @@ def hold(m, trace, vp):
     put(m, r["period_end"], CAP_END, vp, ZERO, ZERO, r["cause"])
 
 
-@kernel
+@routine
 def dispatch(m, trace, vp, cause, lp, time):
     """Root scheduler: run a virtual processor as the root asks; False if that cannot be."""
     if lp < 0 or lp >= lps(m) or vp < 0 or vp >= m["run"].shape[0] or time <= 0:
