@@ -1,7 +1,9 @@
 """What every exercise owes: its truth is right, each wrong model is wrong and named, nothing needs a second run."""
 
-from hvlab.lab.check import judge
-from hvlab.lab.deal import Dealt
+import pytest
+
+from hvlab.lab.check import check, judge
+from hvlab.lab.deal import Dealt, hand
 from hvlab.lab.exercise import Construct, Exercise
 from hvlab.lab.rules import rule
 
@@ -33,6 +35,43 @@ def holds(item: Exercise, learners=60) -> None:
     _declared(item)
     asked = {seed: item.ask(item.deal(seed)) for seed in range(8)}
     assert asked == {seed: item.ask(item.deal(seed)) for seed in range(8)} and len(set(asked.values())) > 1
+
+
+def sound(item: Exercise, seeds: int) -> None:
+    """Assert over so many worlds that the truth is right and each wrong model wrong, and among the ideas named."""
+    for seed in range(seeds):
+        world = item.deal(seed)
+        truth = item.truth(world)
+        assert item.right(world, truth, truth)
+        for model in item.wrong:
+            said = model.answer(world)
+            assert not item.right(world, said, truth), (item.id, seed, model.name)
+            assert item.agrees(model, world, said, truth), (item.id, seed, model.name)
+
+
+def steady(item: Exercise) -> None:
+    """Assert that a seed deals the same world for ever, and that its task can be read."""
+    first, second = item.deal(11), item.deal(11)
+
+    assert item.ask(first) == item.ask(second) and len(item.ask(first)) > 40
+    assert item.truth(first) == item.truth(second)
+
+
+def ideas(items) -> list:
+    """Every exercise with each of its wrong models, for a parametrised test."""
+    return [pytest.param(item, model.name, id=f"{item.id} {model.name}") for item in items for model in item.wrong]
+
+
+def named_by_check(item: Exercise, name: str, capsys) -> None:
+    """Assert that a check names the idea whose answer was given, and takes the right answer."""
+    world = hand(item.id).world
+    model = next(one for one in item.wrong if one.name == name)
+
+    verdict = check(item.id, model.answer(world))
+
+    assert verdict.verdict == "wrong" and name in verdict.models
+    assert name in capsys.readouterr().out
+    assert check(item.id, item.truth(world)).right
 
 
 def _declared(item) -> None:

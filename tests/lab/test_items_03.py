@@ -7,6 +7,7 @@ from hvlab.lab.exercise import Draw
 from hvlab.lab.items import e03, e03_call
 from hvlab.lab.items.e03_rig import LIST, NESTED, Made, run, whole
 from hvlab.wire.tlfs import HypercallControl, HypercallResult
+from lab.item_rules import ideas, named_by_check, sound, steady
 
 SEEDS = range(1000)
 EVERY = (e03.E1, e03.E2, e03.X1, e03.BLANK, e03.BLANKS, *e03.SHORTS)
@@ -73,39 +74,17 @@ def test_the_short_forms_agree_with_the_slow_way():
 
 @pytest.mark.parametrize("item", EVERY, ids=lambda item: item.id)
 def test_no_world_is_dealt_in_which_a_wrong_model_is_right_and_each_is_named(item):
-    for seed in range(30):
-        world = item.deal(seed)
-        truth = item.truth(world)
-        assert item.right(world, truth, truth)
-        for model in item.wrong:
-            said = model.answer(world)
-            assert not item.right(world, said, truth), (item.id, seed, model.name)
-            assert model in [one for one in item.wrong if item.agrees(one, world, said, truth)]
+    sound(item, 30)
 
 
 @pytest.mark.parametrize("item", EVERY, ids=lambda item: item.id)
 def test_a_seed_deals_the_same_world_for_ever_and_the_task_can_be_read(item):
-    first, second = item.deal(11), item.deal(11)
-
-    assert item.ask(first) == item.ask(second) and len(item.ask(first)) > 40
-    assert item.truth(first) == item.truth(second)
+    steady(item)
 
 
-@pytest.mark.parametrize(
-    "item, name",
-    [(item, model.name) for item in EVERY[:3] for model in item.wrong],
-    ids=lambda part: part if isinstance(part, str) else part.id,
-)
+@pytest.mark.parametrize(("item", "name"), ideas(EVERY[:3]))
 def test_check_names_the_idea_that_was_answered(item, name, capsys):
-    from hvlab.lab.deal import hand
-
-    world = hand(item.id).world
-    model = next(one for one in item.wrong if one.name == name)
-
-    verdict = check(item.id, model.answer(world))
-
-    assert verdict.verdict == "wrong" and name in verdict.models
-    assert name in capsys.readouterr().out
+    named_by_check(item, name, capsys)
 
 
 # E3 ------------------------------------------------------------------------------------------------------------------
