@@ -250,7 +250,7 @@ def forget_waiting(a):
         word = a["irr"][k]
         while word != 0:
             a["count"]["lost"] += 1
-            word &= word - 1
+            word &= ~(ONE << (I(63) - leading_zeros(word)))
         a["irr"][k], a["isr"][k], a["tmr"][k], a["auto_eoi"][k] = 0, 0, 0, 0
 
 

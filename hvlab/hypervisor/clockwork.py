@@ -103,7 +103,7 @@ def settle(m, mem, trace):
     """Look at everybody that something happened to, until nobody is left."""
     s = m["scheduler"]
     while True:
-        interrupt.hear(m, trace)
+        interrupt.hear(m, mem, trace)
         if s["attention"] == 0 and s["free"] == 0:
             break
         for k in range(m["run"].shape[0]):

@@ -56,6 +56,7 @@ GUEST = [
     ("intercept_suspend", I),
     ("message_spn", I),  # its intercept message page
     ("message_mapped", I),
+    ("assist_spn", I),  # its VP assist page; 0: none yet
 ]
 HYPERVISOR = [
     ("vendor", I),

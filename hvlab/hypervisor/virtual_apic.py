@@ -12,7 +12,7 @@ interrupts); the threshold below which a TPR write does exit is not there.
 from hvlab.hardware import apic, apic_registers, apic_timer, ioapic
 from hvlab.hypervisor import agenda
 from hvlab.hypervisor.scheduler import charge
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, routine
 from hvlab.trace import interrupt_events as events
 from hvlab.wire.apic import ApicAssist, Icr
 
@@ -28,11 +28,11 @@ NO_OPERATION = I(-(1 << 62))
 NO_EOI = I(ApicAssist.mask("no_eoi_required"))
 ASSISTED, VIRTUAL = I(1), I(2)  # what saved an EOI its exit
 TO_SELF = I(1 << Icr.lo("shorthand"))
-NOT_SELF = I(Icr.mask("shorthand", "delivery_mode", "level")) & ~TO_SELF
+FORM = I(Icr.mask("shorthand", "delivery_mode", "level"))
 NONE, ONE = I(0), I(1)
 
 
-@kernel
+@routine
 def exit_for(m, vp, saved):
     """Count an exit to the hypervisor, or one that was saved; an exit costs the guest its time."""
     a = m["apic"][vp]
@@ -43,7 +43,7 @@ def exit_for(m, vp, saved):
     charge(m, vp, m["cost"]["exit"])
 
 
-@kernel
+@routine
 def attend(m, mem, trace, vp, cause):
     """Look at a virtual APIC after something reached it: cause.
 
@@ -52,7 +52,7 @@ def attend(m, mem, trace, vp, cause):
     a = m["apic"][vp]
     if a["lazy"] == 0:
         return cause
-    at = a["assist_at"]
+    at, spa = a["assist_at"], m["guest"][vp]["assist_spn"] << 12
     if mem[at] & NO_EOI == 0:
         a["lazy"] = 0
         _, cause = apic.end(m, trace, vp, cause)
@@ -60,11 +60,11 @@ def attend(m, mem, trace, vp, cause):
         a["lazy"] = 0
         old = mem[at]
         mem[at] = old & ~NO_EOI
-        cause = events.assist_withdrawn(m, trace, vp, cause, at << 3, old, mem[at])
+        cause = events.assist_withdrawn(m, trace, vp, cause, spa, old, mem[at])
     return cause
 
 
-@kernel
+@routine
 def accept(m, mem, trace, vp, cause):
     """Let a virtual processor take its interrupt, and say "no EOI required" if nothing depends on it: (vector, cause).
 
@@ -81,11 +81,11 @@ def accept(m, mem, trace, vp, cause):
         old = mem[at]
         mem[at] = old | NO_EOI
         a["lazy"] = 1
-        cause = events.assist_offered(m, trace, vp, cause, at << 3, old, mem[at])
+        cause = events.assist_offered(m, trace, vp, cause, m["guest"][vp]["assist_spn"] << 12, old, mem[at])
     return vector, cause
 
 
-@kernel
+@routine
 def eoi(m, mem, trace, vp, cause):
     """The guest ends its highest interrupt as cheaply as it can: (vector or -1, 1 if it left the guest, cause).
 
@@ -99,11 +99,15 @@ def eoi(m, mem, trace, vp, cause):
         a["count"]["eoi_assisted"] += 1
         a["count"]["exits_saved"] += 1
         cause = events.eoi_saved(m, trace, vp, cause, vector, ASSISTED)
-        return vector, NONE, events.assist_cleared(m, trace, vp, cause, at << 3, old, mem[at])
+        return (
+            vector,
+            NONE,
+            events.assist_cleared(m, trace, vp, cause, m["guest"][vp]["assist_spn"] << 12, old, mem[at]),
+        )
     return write_eoi(m, trace, vp, cause)
 
 
-@kernel
+@routine
 def write_eoi(m, trace, vp, cause):
     """The guest writes to EOI, whatever its assist page says: (vector or -1, 1 if it left the guest, cause).
 
@@ -125,18 +129,18 @@ def write_eoi(m, trace, vp, cause):
     return vector, NONE if saved else ONE, cause
 
 
-@kernel
+@routine
 def write(m, trace, vp, cause, offset, value):
     """The guest writes another register of its APIC; return what it answers."""
     a = m["apic"][vp]
-    self_ipi = offset == apic_registers.SELF_IPI or offset == apic_registers.ICR and value & NOT_SELF == 0
+    self_ipi = offset == apic_registers.SELF_IPI or offset == apic_registers.ICR and value & FORM == TO_SELF
     exit_for(m, vp, a["virtual"] != 0 and (offset == apic_registers.TPR or self_ipi))
     answer = apic_registers.write(m, trace, vp, cause, offset, value)
     arm(m, vp, cause)
     return answer
 
 
-@kernel
+@routine
 def arm(m, vp, cause):
     """Bring the timer's entry on the agenda up to date."""
     a = m["apic"][vp]
@@ -147,14 +151,14 @@ def arm(m, vp, cause):
         agenda.put(m, a["due"], agenda.APIC_TIMER, vp, NONE, a["generation"], cause)
 
 
-@kernel
+@routine
 def expire(m, trace, vp, cause, generation):
     """The agenda says that a timer is due."""
     apic_timer.expire(m, trace, vp, cause, generation)
     arm(m, vp, cause)
 
 
-@kernel
+@routine
 def operate(m, trace, op, vp, cause, a, b):
     """Do one operation of the event kernel; return its answer."""
     if op == APIC_WRITE:

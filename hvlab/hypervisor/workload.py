@@ -89,7 +89,6 @@ def attend(m, mem, trace, vp):
     """Look at a virtual processor that something happened to: wake it, or let it take its interrupt."""
     r, s = m["run"][vp], m["scheduler"]
     state, takes = r["state"], r["takes"]
-    r["cause"] = virtual_apic.attend(m, mem, trace, vp, r["cause"])
     if state == HALTED:
         if apic.deliverable(m, vp) >= 0:
             r["woken_at"] = m["now"]

@@ -75,10 +75,17 @@ class LocalApic:
         return "merged" if merged else "waits"
 
     def nmi(self) -> bool:
-        if self.nmis == 2:
+        """One may wait while another is handled; before that, two."""
+        if self.nmis + self.in_nmi == 2:
             return False
         self.nmis += 1
+        self._glance()
         return True
+
+    def end_nmi(self) -> None:
+        was, self.in_nmi = self.in_nmi, False
+        if was and self.nmis:
+            self._glance()
 
     def take(self) -> int | None:
         vector = self.pending()
@@ -117,6 +124,12 @@ class LocalApic:
         if self.no_eoi_required:
             self.no_eoi_required = False
         else:
+            self.end()
+
+    def _glance(self) -> None:
+        """The hypervisor comes by for another reason: it sees an EOI that took place in the page."""
+        if self.owed and not self.no_eoi_required:
+            self.owed = False
             self.end()
 
     def guest_eoi(self) -> bool:
@@ -216,7 +229,7 @@ class Machine:
     def ipi(self, sender: int, vector: int, mode: str, destination: int, logical: bool, shorthand: str) -> set[int]:
         """Send one interprocessor interrupt; return who is meant."""
         mine = self.apics[sender]
-        if mode == "fixed" and vector < 16:
+        if mode in ("fixed", "lowest") and vector < 16:
             mine.collected.add("send illegal vector")
             return set()
         everybody = set(range(len(self.apics)))
@@ -226,6 +239,12 @@ class Machine:
             "all": everybody,
             "others": everybody - {sender},
         }[shorthand]
+        if mode == "lowest":
+            able = [k for k in sorted(meant) if self.apics[k].enabled]
+            meant_first = sorted(able, key=lambda k: self.apics[k].processor_priority())[:1]
+            for k in meant_first:
+                self.apics[k].arrive(vector)
+            return meant
         for k in sorted(meant):
             if mode == "fixed":
                 self.apics[k].arrive(vector)
@@ -233,8 +252,9 @@ class Machine:
                 self.apics[k].nmi()
             elif mode == "init":
                 self.apics[k].reset()
-            elif mode == "startup":
+            elif mode == "startup" and self.apics[k].waits_for_startup:
                 self.apics[k].waits_for_startup = False
+                self.apics[k]._glance()
         return meant
 
     @staticmethod
