@@ -95,13 +95,24 @@ def look_up(hv: Hypervisor, slot: int, gpns: Words) -> tuple[Words, Words]:
     return np.where(entry != 0, spn, -1), np.where(entry != 0, rights(hv.state, entry), 0)
 
 
-def own(hv: Hypervisor, slot: int, gpn: int) -> tuple[int, int, int]:
-    """Return (page number, rights, level) of one guest page as it was mapped, below an overlay if there is one."""
+def over(hv: Hypervisor, slot: int, gpn: int) -> Any:
+    """Return the record of the overlay that lies on a guest page (its `beneath` is what lies below), or None."""
     record = hv.state["partition"][0, slot]
     if int(record["overlay_gpn"]) == gpn:
-        entry, level = int(record["beneath"]), 1
+        return record
+    table = hv.state["overlay"][0]
+    found = np.flatnonzero((table["owner"] == slot) & (table["gpn"] == gpn))
+    return table[int(found[0])] if len(found) else None
+
+
+def own(hv: Hypervisor, slot: int, gpn: int) -> tuple[int, int, int]:
+    """Return (page number, rights, level) of one guest page as it was mapped, below an overlay if there is one."""
+    covering = over(hv, slot, gpn)
+    if covering is not None:
+        entry, level = int(covering["beneath"]), 1
     else:
-        found, at = entries(hv.state, hv.mem, int(record["root"]), np.array([gpn]))
+        root = int(hv.state["partition"]["root"][0, slot])
+        found, at = entries(hv.state, hv.mem, root, np.array([gpn]))
         entry, level = int(found[0]), int(at[0])
     if entry == 0:
         return -1, 0, level
@@ -149,10 +160,10 @@ def set_entry(hv: Hypervisor, slot: int, gpn: int, new: int, take: Any, level: i
 
 
 def map_page(hv: Hypervisor, slot: int, gpn: int, new: int, take: Any, level: int = 1) -> None:
-    """Set the entry of a guest page; below an overlay, if the partition's hypercall page lies there."""
-    record = hv.state["partition"][0, slot]
-    if int(record["overlay_gpn"]) == gpn:
-        record["beneath"] = signed(new)
+    """Set the entry of a guest page; below an overlay, if one lies there."""
+    covering = over(hv, slot, gpn)
+    if covering is not None:
+        covering["beneath"] = signed(new)
     else:
         set_entry(hv, slot, gpn, new, take, level)
 

@@ -6,7 +6,7 @@ Each function checks all, then changes all, then tells; it returns the output bl
 import numpy as np
 
 from hvlab.hardware.memory import signed
-from hvlab.hypervisor import calls_vp, pages
+from hvlab.hypervisor import calls_vp, pages, ports
 from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.msr import fill_hypercall_page, remove_overlay
 from hvlab.hypervisor.partition import ROOT, SLOTS, Life, vps_of
@@ -34,7 +34,7 @@ def create(hv: Hypervisor, request: Request) -> bytes | Status:
     record["life"], record["id"] = Life.CREATED, hv.state["hypervisor"]["next_id"][0]
     record["parent"], record["overlay_gpn"] = request.slot, -1
     record["privileges"] = int(parent["privileges"]) & GUEST_PRIVILEGES
-    record["block_spn"] = pages.take(hv, request.slot)
+    record["block_spn"], record["born"] = pages.take(hv, request.slot), hv.state["now"][0]
     hv.state["hypervisor"]["next_id"] += 1
     # RECORD
     hv.tell("partition_created", partition=int(record["id"]), parent=int(parent["id"]))
@@ -69,6 +69,7 @@ def finalize(hv: Hypervisor, request: Request) -> bytes | Status:
     # ACT
     if int(record["overlay_gpn"]) >= 0:
         remove_overlay(hv, slot)
+    ports.forget_partition(hv, slot)
     hv.flush_partition(slot)  # whatever the scenario says about other flushes
     for vp in vps_of(hv.state, slot):
         calls_vp.remove(hv, vp)

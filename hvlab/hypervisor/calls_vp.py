@@ -12,8 +12,8 @@ import numpy as np
 from hvlab.hardware import apic, flush, processor
 from hvlab.hardware.memory import signed
 from hvlab.hardware.processor import FETCH, PEEK, READ, USER, WRITE
-from hvlab.hypervisor import pages
-from hvlab.hypervisor.address import R, leaf, map_page
+from hvlab.hypervisor import pages, ports
+from hvlab.hypervisor.address import R, leaf, map_page, over
 from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.partition import Life, find_vp, vpid_of
 from hvlab.hypervisor.request import Request
@@ -75,6 +75,7 @@ def setup(hv: Hypervisor, vp: int, slot: int, index: int) -> None:
     record["mbec"] = machine["mbec"]
     guest["partition"], guest["index"], guest["rip"] = slot, index, RESET_RIP
     apic.switch_on(hv.state, vp, index, slot)
+    ports.switch_on(hv, vp)
 
 
 def delete(hv: Hypervisor, request: Request) -> bytes | Status:
@@ -94,6 +95,7 @@ def remove(hv: Hypervisor, vp: int) -> None:
     record, guest = hv.state["vp"][0, vp], hv.state["guest"][0, vp]
     slot, index, spn = int(guest["partition"]), int(guest["index"]), int(guest["message_spn"])
     parent = int(hv.state["partition"]["parent"][0, slot])
+    ports.forget_vp(hv, vp)
     if guest["message_mapped"]:
         map_page(hv, parent, spn, 0, None)
         hv.owe_flush(parent)
@@ -244,7 +246,7 @@ def translate(hv: Hypervisor, request: Request) -> bytes | Status:
 
 
 def _is_overlay(hv: Hypervisor, vp: int, gpn: int) -> int:
-    return int(gpn != 0 and int(hv.state["partition"]["overlay_gpn"][0, hv.slot_of(vp)]) == gpn)
+    return int(gpn != 0 and over(hv, hv.slot_of(vp), gpn) is not None)
 
 
 def _accesses(hv: Hypervisor, vp: int, flags: Any) -> list[int]:

@@ -7,10 +7,11 @@ moment: logical processors first, then the agenda, then rows.
 SIMPLER THAN REAL: software in Python takes no time between two steps but what its calls cost.
 """
 
-from hvlab.hypervisor import agenda, interrupt, scheduler, virtual_apic, workload
-from hvlab.hypervisor.agenda import APIC_TIMER, CAP_END, FOREVER, PAUSE_END
+from hvlab.hardware import apic_registers
+from hvlab.hypervisor import agenda, interrupt, scheduler, synic, synic_ops, timers, virtual_apic, workload
+from hvlab.hypervisor.agenda import APIC_TIMER, CAP_END, FOREVER, PAUSE_END, STIMER
 from hvlab.hypervisor.scheduler import CAP_OVER, CAPPED, ONE, RUNNING, STOP_ROOM, SUSPENDED
-from hvlab.kernel import I, entry_point, kernel
+from hvlab.kernel import I, entry_point, routine
 from hvlab.trace import scheduler_events as events
 
 # a row of `work`: time, op, vp, a, b, c, d, e
@@ -25,13 +26,13 @@ DEVICE = I(5)  # `vp` owns it; logical processor, vector
 DISPATCH = I(6)  # logical processor, nanoseconds; 1 or 0
 ACCEPT = I(7)  # the vector, or -1
 EOI = I(8)  # the vector, or -1
-# from 32 on: those of the interrupt controllers, see `virtual_apic`
+# from 32 on: those of the interrupt controllers, see `virtual_apic`; from 64 on: messages and timers, see `synic_ops`
 NOT_THERE = I(-(1 << 62))  # the answer to an unknown operation, or for a virtual processor that is not there
 
-WORST_STEP = 512  # the most rows that one step can append
+WORST_STEP = 1024  # the most rows that one step can append
 
 
-@kernel
+@routine
 def device(m, mem, trace, owner, cause, lp, vector):
     """A device interrupts a logical processor: whoever runs there leaves the guest, and the owner gets it."""
     who = m["lane"][lp]["vp"] - 1
@@ -44,7 +45,7 @@ def device(m, mem, trace, owner, cause, lp, vector):
     return result
 
 
-@kernel
+@routine
 def suspend(m, trace, vp, cause):
     """Take a virtual processor from the scheduler."""
     r = m["run"][vp]
@@ -58,7 +59,7 @@ def suspend(m, trace, vp, cause):
     return I(0)
 
 
-@kernel
+@routine
 def operate(m, mem, trace, op, vp, a, b, c, d, e):
     """Do one operation; return its answer."""
     if vp < 0 or vp >= m["run"].shape[0]:
@@ -67,7 +68,7 @@ def operate(m, mem, trace, op, vp, a, b, c, d, e):
     if op == RAISE:
         return interrupt.request(m, mem, trace, vp, asked, a, b, c)[0]
     if op == EOI:
-        return interrupt.end(m, mem, trace, vp, asked)[0]
+        return synic.end(m, mem, trace, vp, asked)[0]
     if op == ACCEPT:
         return virtual_apic.accept(m, mem, trace, vp, asked)[0]
     if op == DEVICE:
@@ -83,10 +84,17 @@ def operate(m, mem, trace, op, vp, a, b, c, d, e):
         return suspend(m, trace, vp, asked)
     if op == DISPATCH:
         return I(scheduler.dispatch(m, trace, vp, asked, a, b))
-    return I(0) if op == TICK else virtual_apic.operate(m, trace, op, vp, asked, a, b)
+    if op == TICK:
+        return I(0)
+    if op >= synic_ops.POST:
+        return synic_ops.operate(m, mem, trace, op, vp, asked, a, b, c, d, e)
+    answer = virtual_apic.operate(m, trace, op, vp, asked, a, b)
+    if op == virtual_apic.APIC_WRITE and a == apic_registers.EOI:
+        synic.after_end(m, mem, trace, vp, asked, answer)
+    return answer
 
 
-@kernel
+@routine
 def happen(m, mem, trace):
     """Take what is due from the agenda, and do it."""
     kind, who, what, generation, cause = agenda.take(m)
@@ -96,9 +104,11 @@ def happen(m, mem, trace):
         scheduler.ready(m, trace, who, cause, CAP_OVER)
     elif kind == APIC_TIMER:
         virtual_apic.expire(m, trace, who, cause, generation)
+    elif kind == STIMER:
+        timers.expire(m, mem, trace, who, cause, what)
 
 
-@kernel
+@routine
 def settle(m, mem, trace):
     """Look at everybody that something happened to, until nobody is left."""
     s = m["scheduler"]
@@ -115,7 +125,7 @@ def settle(m, mem, trace):
             scheduler.place(m, trace)
 
 
-@kernel
+@routine
 def first_lane(m):
     """Return (logical processor, time) of what happens first where somebody runs; -1 for none."""
     found, time = I(-1), FOREVER

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hvlab.hardware.memory import PAGE
-from hvlab.hypervisor import calls_flush, calls_memory, calls_partition, calls_vp
+from hvlab.hypervisor import calls_flush, calls_memory, calls_partition, calls_synic, calls_vp
 from hvlab.hypervisor.address import R, W, look_up
 from hvlab.hypervisor.core import NOT_HASHED, Hypervisor
 from hvlab.hypervisor.intercept import exception, second_level_fault
@@ -41,10 +41,18 @@ SIMPLE: dict[int, Any] = {
     0x004E: calls_vp.create,
     0x004F: calls_vp.delete,
     0x0052: calls_vp.translate,
+    0x0058: calls_synic.delete,
+    0x005A: calls_synic.get_property,
+    0x005B: calls_synic.disconnect,
+    0x005C: calls_synic.post,
+    0x005D: calls_synic.signal,
+    0x0095: calls_synic.create,
+    0x0096: calls_synic.connect,
     0x00AC: calls_vp.translate,
     0x00AF: calls_flush.guest_physical,
     0x00E1: calls_vp.map_state_page,
 }
+ENGINE = (0x005C, 0x005D)  # calls that the compiled engine does
 REP: dict[int, Any] = {
     0x0003: calls_flush.address,
     0x0014: calls_flush.address,
@@ -130,12 +138,12 @@ def _with_privilege(
     if call.bit & ~held:
         return denied(hv, vp, call, rcx, control)
     needed, given = sizes(call, control)
-    block = rdx.to_bytes(8, "little") + r8.to_bytes(8, "little")
+    block, spa = rdx.to_bytes(8, "little") + r8.to_bytes(8, "little"), -1
     if not control.fast and needed:
         found = reach(hv, vp, rdx, READ)
         if isinstance(found, Fault):
             return Entry(True, rcx, found)
-        block = hv.memory.read(found, needed)
+        block, spa = hv.memory.read(found, needed), found
     output = 0
     if given:
         found = reach(hv, vp, r8, WRITE)
@@ -150,10 +158,12 @@ def _with_privilege(
         return finish(hv, vp, call, rcx, target, control.rep_start)
     size = call.header.size if call.header else 0
     variable = block[size : size + 8 * control.variable_header]
-    request = Request(call, vp, slot, target, header, variable)
+    request = Request(call, vp, slot, target, header, variable, spa)
     # ACT
     if call.rep:
         return _repeat(hv, request, control, rcx, block[size + len(variable) :], output)
+    if call.code in ENGINE:
+        hv.turn(())  # what is due happens before the call, not as a part of it
     before = _picture(hv)
     answer = SIMPLE[call.code](hv, request)
     return _settle_simple(hv, request, rcx, answer, output, before)

@@ -19,6 +19,8 @@ class Request:
     input : the decoded header of the input block, or None.
     variable : bytes
         The variable header, for calls that have one.
+    spa : int
+        Where the input block lies in memory; -1 if it came in registers.
     owes : set of int
         Slots whose second level lost something: they are owed a flush before the call returns to the guest.
     """
@@ -29,4 +31,5 @@ class Request:
     target: int
     input: Any
     variable: bytes = b""
+    spa: int = -1
     owes: set[int] = field(default_factory=set)

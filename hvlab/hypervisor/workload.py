@@ -11,7 +11,7 @@ let anything come between.
 """
 
 from hvlab.hardware import apic
-from hvlab.hypervisor import interrupt, virtual_apic
+from hvlab.hypervisor import synic, virtual_apic
 from hvlab.hypervisor.agenda import PAUSE_END, put
 from hvlab.hypervisor.scheduler import (
     ABSENT,
@@ -34,14 +34,14 @@ from hvlab.hypervisor.scheduler import (
     ready,
     slice_over,
 )
-from hvlab.kernel import I, kernel
+from hvlab.kernel import I, routine
 from hvlab.trace import scheduler_events as events
 
 BY_HAND, MODEL, SOFTWARE = I(0), I(1), I(2)  # who takes the interrupts of a virtual processor
 ENDLESS, UNTIL_INTERRUPT = I(-1), I(-1)
 
 
-@kernel
+@routine
 def start(m, trace, vp, cause, burst, pause, handler, takes):
     """Give a virtual processor its work, and to the scheduler if it is not there yet."""
     r = m["run"][vp]
@@ -62,7 +62,7 @@ def start(m, trace, vp, cause, burst, pause, handler, takes):
     return cause
 
 
-@kernel
+@routine
 def take(m, mem, trace, vp, r):
     """Let a running guest take its highest interrupt, if it may."""
     depth = r["depth"]
@@ -84,7 +84,7 @@ def take(m, mem, trace, vp, r):
     r["cause"] = events.handler_entered(m, trace, vp, cause, vector, r["handler"], depth)
 
 
-@kernel
+@routine
 def attend(m, mem, trace, vp):
     """Look at a virtual processor that something happened to: wake it, or let it take its interrupt."""
     r, s = m["run"][vp], m["scheduler"]
@@ -105,7 +105,7 @@ def attend(m, mem, trace, vp):
             arm(m, r)
 
 
-@kernel
+@routine
 def halt(m, trace, vp, cause):
     """HLT: False if an interrupt waits, so that the guest goes on at once."""
     r = m["run"][vp]
@@ -121,7 +121,7 @@ def halt(m, trace, vp, cause):
     return True
 
 
-@kernel
+@routine
 def nothing_left(m, trace, vp, r):
     """The guest has nothing to do: it halts, unless an interrupt waits."""
     m["scheduler"]["attention"] |= ONE << vp
@@ -129,7 +129,7 @@ def nothing_left(m, trace, vp, r):
         halt(m, trace, vp, r["cause"])
 
 
-@kernel
+@routine
 def work_done(m, mem, trace, vp, r):
     """A handler or a burst came to its end."""
     depth = r["depth"]
@@ -139,7 +139,7 @@ def work_done(m, mem, trace, vp, r):
         nothing_left(m, trace, vp, r)
         return
     if r["silent"] >> depth & 1 == 0:
-        _, r["cause"] = interrupt.end(m, mem, trace, vp, r["cause"])
+        _, r["cause"] = synic.end(m, mem, trace, vp, r["cause"])
     else:
         r["cause"] = apic.end_nmi(m, trace, vp, r["cause"])
     r["depth"] = depth - 1
@@ -148,7 +148,7 @@ def work_done(m, mem, trace, vp, r):
     m["scheduler"]["attention"] |= ONE << vp
 
 
-@kernel
+@routine
 def lane_ends(m, mem, trace, lp):
     """What a logical processor waited for has come: work is done, a cap reached, or the time slice over."""
     vp = m["lane"][lp]["vp"] - 1
@@ -164,7 +164,7 @@ def lane_ends(m, mem, trace, lp):
         m["scheduler"]["attention"] |= ONE << vp
 
 
-@kernel
+@routine
 def pause_over(m, trace, vp, cause):
     """The guest has something to compute again."""
     r = m["run"][vp]

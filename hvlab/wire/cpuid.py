@@ -12,6 +12,23 @@ PRESENT_LEAF, VENDOR, INTERFACE, VERSION, FEATURES, RECOMMENDATIONS, LIMITS, HAR
     0x40000005,
     0x40000006,
 )
+MANAGEMENT, SHARED_MEMORY, NESTED, NESTED_OPTIMIZATIONS = 0x40000007, 0x40000008, 0x40000009, 0x4000000A
+LAST_LEAF = NESTED_OPTIMIZATIONS
+# What each leaf says; to be decided on, in this order. Source: TLFS, feature and interface discovery.
+LEAVES = {
+    PRESENT_LEAF: "ECX bit 31: a hypervisor is present",
+    VENDOR: "EAX the last leaf; EBX, ECX, EDX the vendor",
+    INTERFACE: "EAX the interface: Hv#1",
+    VERSION: "EAX build, EBX version; ECX service pack, EDX service branch and number",
+    FEATURES: "EAX and EBX the privilege mask; EDX features",
+    RECOMMENDATIONS: "EAX hints; EBX when to tell of a long spin wait; ECX address bits",
+    LIMITS: "EAX most virtual processors, EBX most logical ones, ECX most interrupt vectors for remapping",
+    HARDWARE: "EAX hardware features that the hypervisor uses",
+    MANAGEMENT: "CPU management; for the root partition only",
+    SHARED_MEMORY: "shared virtual memory (in older versions); 0",
+    NESTED: "features for a hypervisor in a partition; 0: none",
+    NESTED_OPTIMIZATIONS: "EAX versions of the enlightened VMCS; 0: none",
+}
 VENDOR_NAME = b"Microsoft Hv"  # EBX, ECX, EDX of leaf 0x40000000: what Linux looks at
 INTERFACE_NAME = b"Hv#1"  # EAX of leaf 0x40000001: what the TLFS says to decide on
 HYPERVISOR_PRESENT = 1 << 31  # leaf 1, ECX: the bit that processor makers left to hypervisors
@@ -36,6 +53,7 @@ class FeatureBits(Word):
     disable_hypervisor: int = bit(13, "The hypervisor can be switched off.")
     extended_ranges: int = bit(14, "Flush lists may use the long form.")
     xmm_output: int = bit(15, "Fast calls may return output in XMM registers.")
+    polling: int = bit(17, "A SINT may be polled.")
     hypercall_lock: int = bit(18, "The hypercall MSR can be locked.")
     direct_timers: int = bit(19, "Synthetic timers may raise a vector directly.")
     translate_flags: int = bit(30, "TranslateVirtualAddress knows the newer flags.")

@@ -5,7 +5,9 @@ Linux include/hyperv/hvhdk*.h. A call that is not in `CALLS` answers INVALID_HYP
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+from hvlab.wire import ports
 from hvlab.wire.struct import Struct, Word, bit, bits, raw, u8, u16, u32, u64
 from hvlab.wire.tlfs import PrivilegeMask
 
@@ -273,6 +275,17 @@ class Call:
         return PrivilegeMask.mask(self.on_itself)
 
 
+_OWN_PORT: Any = {"caller": PARENT_OR_SELF, "on_itself": "create_port"}
+_OWN_CONNECTION: Any = {"caller": PARENT_OR_SELF, "on_itself": "connect_port"}
+_PORT_CALLS = (
+    Call(0x0058, "DeletePort", ports.DeletePort, **_OWN_PORT),
+    Call(0x005A, "GetPortProperty", ports.GetPortProperty, PropertyOutput, **_OWN_PORT),
+    Call(0x005B, "DisconnectPort", ports.DisconnectPort, **_OWN_CONNECTION),
+    Call(0x005C, "PostMessage", ports.PostMessage, privilege="post_messages"),
+    Call(0x005D, "SignalEvent", ports.SignalEvent, privilege="signal_events"),
+    Call(0x0095, "CreatePort", ports.CreatePort, **_OWN_PORT),
+    Call(0x0096, "ConnectPort", ports.ConnectPort, **_OWN_CONNECTION),
+)
 _LIST = (
     Call(0x0002, "FlushVirtualAddressSpace", FlushVirtualAddress),
     Call(0x0003, "FlushVirtualAddressList", FlushVirtualAddress, element=FlushRange, rep=True),
@@ -343,6 +356,7 @@ _LIST = (
         caller=PARENT_OR_SELF,
         on_itself="access_vp_registers",
     ),
+    *_PORT_CALLS,
     Call(
         0x00AC,
         "TranslateVirtualAddressEx",

@@ -32,5 +32,5 @@ def test_features_tell_what_this_hypervisor_does(child):
 
 
 def test_limits_and_leaves_that_are_not_there(child):
-    assert child.vp.cpuid(0x40000005)[:2] == (8, 2)
+    assert child.vp.cpuid(0x40000005)[:2] == (8, 4)
     assert child.vp.cpuid(0x40000007) == child.vp.cpuid(0) == (0, 0, 0, 0)

@@ -20,7 +20,7 @@ def test_the_root_learns_its_own_id(caller):
     assert caller.out(PartitionIdOutput).partition_id == 1
 
 
-@pytest.mark.parametrize("code", [0, 0x4D, 0x5C, 0xFFFF])
+@pytest.mark.parametrize("code", [0, 0x5E, 0xFFFF])
 def test_a_code_that_is_not_there_is_the_first_thing_refused(machine, code):
     rest = 0xF << 60 | code
 

@@ -123,7 +123,7 @@ def test_a_large_page_underneath_is_split():
 def test_registers_that_are_not_there_or_not_allowed_are_protection_faults(machine, child):
     plain = machine.child("plain", 4 * PAGE, privileges=0)
 
-    assert child.vp.rdmsr(0x1B).kind == "#GP"
+    assert child.vp.rdmsr(0x1C).kind == "#GP"
     assert child.vp.wrmsr(Msr.VP_INDEX, 0).kind == "#GP"
     assert plain.vp.wrmsr(Msr.GUEST_OS_ID, 1).kind == "#GP"
     assert plain.vp.rdmsr(Msr.VP_INDEX).kind == "#GP"

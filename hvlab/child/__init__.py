@@ -1,0 +1,1 @@
+"""Software inside a child partition: what a guest does by itself."""
