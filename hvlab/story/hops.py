@@ -45,7 +45,6 @@ TOGETHER: Final = {"tables": "tables_read", "input": "input_written", "message":
 PANEL: Final = {
     "exits": N_("Entries into the hypervisor"),
     "reads": N_("Table entries read"),
-    "stores": N_("Words written to memory"),
     "given": N_("Pages that changed owner"),
     "now": N_("Simulated time"),
 }
