@@ -16,15 +16,17 @@ def whole_site(factory: pytest.TempPathFactory) -> Path:
     """The folder of the site; all workers share it, and the one that comes first makes it."""
     own = factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    folder, claim, done = (shared / name for name in ("site", "site.claim", "site.done"))
+    folder, claim, ended = (shared / name for name in ("site", "site.claim", "site.ended"))
     try:
         claim.mkdir()
     except FileExistsError:
         until = time.monotonic() + WAIT
-        while not done.exists() and time.monotonic() < until:
+        while not ended.exists() and time.monotonic() < until:
             time.sleep(0.1)
-        assert done.exists(), "the worker that began the site did not finish it"
+        assert (folder / "index.html").exists(), "the worker that began the site did not finish it"
         return folder
-    site.write(shipped(), folder)
-    done.mkdir()
+    try:
+        site.write(shipped(), folder)
+    finally:
+        ended.mkdir()
     return folder

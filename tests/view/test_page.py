@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from hvlab.errors import BadFile
-from hvlab.view.page import notebook_html
+from hvlab.view.page import lesson, notebook_html
 from view.conftest import tiny_notebook
 
 
@@ -54,6 +54,20 @@ def test_links_and_markup_in_a_notebook_are_harmless(tmp_path):
     assert "javascript:" not in text and "<script" not in text and "onclick" not in text and "<iframe" not in text
     assert "example.org/x.png" not in text and 'href="https://example.org"' in text
     assert "E&lt;b&gt;: red" in text
+
+
+def test_the_first_use_of_a_word_shows_its_card_and_each_part_can_be_linked_to(tmp_path):
+    texts = ["# 01 · GPA\n\nA GPA.", "## One *part*\n\nA GPA < 5.", "## Another\n\n`<abbr>`"]
+    cells = [nbformat.v4.new_markdown_cell(text) for text in texts]
+    path = tmp_path / "01-small.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"hvlab": {"terms": ["GPA"]}}), path)
+
+    made = lesson(path, execute=False)
+
+    assert re.findall(r'<abbr title="guest physical address: [^"]+">GPA</abbr>', "".join(made.cells)) != []
+    assert "".join(made.cells).count("<abbr") == 1 and "GPA &lt; 5" in made.cells[1] and "&lt;abbr&gt;" in made.cells[2]
+    assert made.headings == (("part-1", "One part"), ("part-2", "Another"))
+    assert '<h2 id="part-1">One <em>part</em></h2>' in made.cells[1]
 
 
 def test_what_is_no_notebook_or_does_not_run_is_named(tmp_path):
