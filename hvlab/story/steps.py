@@ -25,8 +25,19 @@ WALK: Final = {
     **dict.fromkeys(("ept_violation_raised", "ept_misconfigured", "nested_page_fault_raised"), (PROCESSORS, "", "!")),
     "memory_missing": (PROCESSORS, MEMORY, "!"),
 }
+SYNIC: Final = {
+    **dict.fromkeys(("message_posted", "message_announced", "message_queued", "slot_filled"), ("SynIC", "", "M")),
+    **dict.fromkeys(("message_word_written", "event_flag_set", "event_flag_already_set"), ("SynIC", "", "M")),
+    **dict.fromkeys(("message_refused", "signal_refused", "signal_dropped", "messages_dropped"), ("SynIC", "", "!")),
+    **dict.fromkeys(("interrupt_withheld", "timer_skipped", "timer_lost"), ("SynIC", "", "!")),
+    **dict.fromkeys(("timer_started", "timer_stopped", "timer_expired"), ("SynIC", "", "M")),
+    **dict.fromkeys(("eom_written", "message_taken", "event_flag_cleared", "crash_reported"), ("@kernel", "", "M")),
+    **dict.fromkeys(("port_created", "port_deleted", "connection_made", "connection_removed"), ("SynIC", "", "W")),
+    **dict.fromkeys(("page_overlaid", "page_uncovered"), (TABLES, "", "W")),
+}
 AT: Final[dict[str, tuple[str, str, str]]] = {
     **WALK,
+    **SYNIC,
     "tlb_flushed": ("@flusher", "", "A"),
     "hypercall_entered": ("@caller", CALLS, "H"),
     "hypercall_returned": (CALLS, "@caller", "H"),
