@@ -3,7 +3,7 @@
 import pytest
 
 from hvlab.lab.runs.r00 import SCENARIOS
-from hvlab.lab.whole import FRESH, READY, house, hops, program, touch
+from hvlab.lab.whole import FRESH, READY, hops, house, program, touch
 from hvlab.machine import Machine
 from hvlab.story.hops import DIGITS, HopLens
 from hvlab.story.host import BOXES
