@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from browser.lessons import exported
 from hvlab.story.storyboard import Storyboard
 from hvlab.view import export
 
@@ -69,6 +70,15 @@ def open_story(open_page: Callable[..., Any], tmp_path: Path) -> Callable[..., A
         return open_page(path, **options)
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def lesson_page(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The exported page of a lesson, by its number; made once for all tests of a run, also of several workers."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "lessons"
+    folder.mkdir(exist_ok=True)
+    return lambda number: exported(number, folder)
 
 
 def frame(page: Any) -> int:

@@ -1,6 +1,6 @@
 // Run in the page by test_layout.py; gives a list of what is wrong.
 () => {
-  const root = document.querySelector('.hvlab'), found = [];
+  const root = document.querySelector('.hvlab[data-measured]') ?? document.querySelector('.hvlab'), found = [];
   const seen = (node) => node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }) && !node.closest('.sr, .off, option, [aria-hidden=true] .icon');
   const hidden = (node) => { for (; node && node !== root; node = node.parentElement) if (getComputedStyle(node).clipPath !== 'none') return true; return false; };
   const texts = [];
@@ -15,9 +15,21 @@
     for (const box of range.getClientRects()) if (box.width > 0 && !out(box)) texts.push({ node, parent, box });
   }
   const scale = (node) => (node.ownerSVGElement ? node.ownerSVGElement.getBoundingClientRect().width / node.ownerSVGElement.viewBox.baseVal.width : 1);
+  // The box of a text is the smallest one whose ground it begins, centres or ends on; marks and bars may have words beside them.
+  const boxes = [...root.querySelectorAll('.picture :is(.box, .cell, .plain, .hollow)')].filter((one) => one.localName === 'rect' && seen(one)).map((one) => one.getBoundingClientRect());
+  function boxOf(parent, box) {
+    if (!parent.ownerSVGElement) return undefined;
+    const x = (box.left + box.right) / 2, y = (box.top + box.bottom) / 2;
+    const around = boxes.filter((one) => x > one.left && x < one.right && y > one.top && y < one.bottom);
+    return around.sort((a, b) => a.width * a.height - b.width * b.height)[0];
+  }
   for (const { parent, box, node } of texts) {
     const size = parseFloat(getComputedStyle(parent).fontSize) * scale(parent), glyph = parent.closest('.glyph');
     if (size < (root.classList.contains('full') ? 15.9 : 11.99) && !glyph) found.push(`small: ${size.toFixed(1)} px "${node.textContent.trim().slice(0, 30)}"`);
+    const svg = parent.ownerSVGElement?.getBoundingClientRect(), edge = svg && [svg.left - box.left, box.right - svg.right, svg.top - box.top, box.bottom - svg.bottom];
+    if (edge && Math.max(...edge) > 0.5) found.push(`out of the picture by ${Math.max(...edge).toFixed(1)} px: "${node.textContent.trim().slice(0, 30)}"`);
+    const own = boxOf(parent, box);
+    if (own && (box.left < own.left - 0.5 || box.right > own.right + 0.5)) found.push(`out of its box by ${Math.max(own.left - box.left, box.right - own.right).toFixed(1)} px: "${node.textContent.trim().slice(0, 30)}"`);
     const region = parent.closest('.region, .scroll');
     if (!region && (box.left < -0.5 || box.right > innerWidth + 0.5)) found.push(`cut: "${node.textContent.trim().slice(0, 30)}" ends at ${box.right}`);
     for (let up = parent; up && up !== root; up = up.parentElement) {

@@ -25,18 +25,20 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def open_file(open_page, folder):
-    """Open a page of the site; what it asked for beside files and itself is an error."""
-    asked = []
+    """Open a page of the site; whatever it fetches, on any page that it leads to, comes from its own folder."""
+    opened = []
 
-    def opened(name, **options):
+    def open_one(name, **options):
         page = open_page(folder / name, ready="main h1", **options)
         page.on("request", lambda request: asked.append(request.url))
-        page.reload()
-        page.wait_for_selector("main h1")
+        opened.append(page)
         return page
 
-    yield opened
-    assert asked and [url for url in asked if not url.startswith(("file://", "data:", "blob:"))] == []
+    asked = []
+    yield open_one
+    for page in opened:
+        asked += page.evaluate("performance.getEntriesByType('resource').map((one) => one.name)")
+    assert opened and [url for url in asked if not url.startswith(("file://", "data:", "blob:"))] == []
 
 
 def tab_to(page, text, most=60):
