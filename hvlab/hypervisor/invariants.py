@@ -15,6 +15,7 @@ from hvlab.hardware.tlb import STALE
 from hvlab.hypervisor import stale
 from hvlab.hypervisor.address import Words, leaves
 from hvlab.hypervisor.core import Hypervisor
+from hvlab.hypervisor.interrupt_invariants import check_interrupts
 from hvlab.hypervisor.partition import SLOTS, vpid_of
 from hvlab.wire.hypercalls import CALLS
 from hvlab.wire.tlfs import Status
@@ -194,6 +195,7 @@ CHECKS = (
     check_tables_out_of_reach,
     check_privileges,
     check_tlb,
+    check_interrupts,
 )
 
 

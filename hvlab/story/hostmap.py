@@ -48,6 +48,7 @@ NAMES: Final = {
     "A": N_("memory access"),
     "W": N_("management"),
     "!": N_("fault"),
+    "I": N_("interrupt"),
 }
 MOST_LIT: Final = 7
 APART: Final = 24

@@ -35,8 +35,22 @@ SYNIC: Final = {
     **dict.fromkeys(("port_created", "port_deleted", "connection_made", "connection_removed"), ("SynIC", "", "W")),
     **dict.fromkeys(("page_overlaid", "page_uncovered"), (TABLES, "", "W")),
 }
+INTERRUPTS: Final = {
+    **dict.fromkeys(("vector_raised", "vector_coalesced", "nmi_raised", "nmi_merged"), ("APIC", "", "I")),
+    **dict.fromkeys(("vector_delivered", "vector_delivered_and_ended", "nmi_taken"), ("APIC", "@kernel", "I")),
+    **dict.fromkeys(("vector_refused", "vector_dropped", "eoi_without_interrupt", "ipi_refused"), ("APIC", "", "!")),
+    **dict.fromkeys(("eoi_written", "tpr_written", "apic_written", "ipi_sent"), ("@kernel", "APIC", "I")),
+    **dict.fromkeys(("eoi_saved", "nmi_ended", "apic_timer_set"), ("@kernel", "", "I")),
+    **dict.fromkeys(("vector_ended", "apic_timer_expired"), ("APIC", "", "I")),
+    **dict.fromkeys(("init_received", "startup_received", "startup_ignored"), ("APIC", "", "I")),
+    **dict.fromkeys(("assist_offered", "assist_withdrawn"), ("APIC", MEMORY, "A")),
+    "assist_cleared": (PROCESSORS, MEMORY, "A"),
+    **dict.fromkeys(("pin_sent", "pin_ended", "pin_programmed"), ("APIC", "", "I")),
+    **dict.fromkeys(("pin_masked", "pin_held"), ("APIC", "", "!")),
+}
 AT: Final[dict[str, tuple[str, str, str]]] = {
     **WALK,
+    **INTERRUPTS,
     **SYNIC,
     "tlb_flushed": ("@flusher", "", "A"),
     "hypercall_entered": ("@caller", CALLS, "H"),

@@ -30,6 +30,7 @@ TOKENS: Final = {
     "A": N_("a memory access"),
     "W": N_("a management call"),
     "!": N_("a fault"),
+    "I": N_("an interrupt"),
 }
 LETTER_NUMBER: Final = {letter: number for number, letter in enumerate(TOKENS, 1)}
 CALL: Final = Kind(
