@@ -87,6 +87,7 @@ def commands() -> argparse.ArgumentParser:
     one.add_argument(
         "--list", metavar="LIST.csv", help="marks: the aliases, whose files are ALIAS.jsonl or ALIAS/*.jsonl"
     )
+    one.add_argument("--seed", metavar="HEX", help="marks: the worlds on which functions run, to make marks once more")
     one = add("notebooks", notebooks, "copy the lessons into a folder; a changed file is never overwritten")
     one.add_argument("folder", metavar="DIR")
     return parser
@@ -213,7 +214,11 @@ def classroom(chosen: argparse.Namespace) -> int:
 
         if chosen.list is None:
             raise HvlabError("marks need the list of aliases: hvlab class marks FOLDER --list LIST.csv")
-        print(marks(Path(chosen.path), Path(chosen.list)))
+        try:
+            secret = None if chosen.seed is None else int(chosen.seed, 16)
+        except ValueError:
+            raise HvlabError(f"the seed {chosen.seed!r}: wanted the 16 digits below the marks") from None
+        print(marks(Path(chosen.path), Path(chosen.list), secret))
         return 0
 
     if chosen.what == "seeds":

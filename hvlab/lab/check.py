@@ -14,6 +14,7 @@ from hvlab.lab.construct import Built, build
 from hvlab.lab.deal import Dealt, hand
 from hvlab.lab.exercise import Construct, Exercise, Wrong
 from hvlab.lab.rules import rule
+from hvlab.lab.submit import program
 from hvlab.lab.tables import wrapped
 from hvlab.language import _
 from hvlab.story.gate import mode
@@ -186,7 +187,7 @@ def _construct(held: Dealt, item: Construct, answer: Any) -> Verdict:
         return Verdict(held.id, "unread", (told.format(id=held.id, given=shown(answer)),))
     verdict = told_of(held, item, build(held, item, answer))
     if verdict.verdict in ATTEMPTS:
-        note(held, verdict, plain(getattr(answer, "__name__", "a function"), 40))
+        note(held, verdict, program(answer) or plain(getattr(answer, "__name__", "a function"), 40))
     return verdict
 
 

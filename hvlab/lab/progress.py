@@ -23,8 +23,8 @@ from hvlab.story.gate import mode
 
 FILE: Final = "hvlab-progress.jsonl"
 LARGEST: Final = 4 << 20
-LONGEST_LINE: Final = 1 << 14
-LONGEST_GIVEN: Final = 4000
+LONGEST_LINE: Final = 1 << 16
+LONGEST_GIVEN: Final = 24_000  # the text of a function, as JSON
 VERSION: Final = 1
 DEMO: Final = "demo"
 ALIAS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")

@@ -5,12 +5,15 @@ import json
 import pytest
 
 from hvlab import cli
+from hvlab.lab.check import check
 from hvlab.lab.deal import Dealt
 from hvlab.lab.items import find_exercise
 from hvlab.lab.marks import answer_of, marks
-from hvlab.lab.progress import Row, given_text
+from hvlab.lab.progress import BOOK, Row, given_text
+from hvlab.lab.submit import program
+from lab.test_referee import walk
 
-E1 = find_exercise("05.E1")
+E1, E3 = find_exercise("05.E1"), find_exercise("05.E3")
 
 
 def hand(learner="ada", number=0):
@@ -24,6 +27,20 @@ def truth(held):
 def row(held, answer, **more):
     words = {"verdict": "wrong", "seed": held.seed_text, "given": json.dumps(answer), "at": "1"}
     return Row(held.learner, "05.E1", "check", **(words | more))
+
+
+def off(read, cr3, root, gva, access):
+    return "ok", gva
+
+
+def text(words):
+    return json.dumps({"name": "walk", "text": f"def walk(read, cr3, root, gva, access): {words}\n"})
+
+
+def built(function, learner="ada", **more):
+    """The row that a check of a function leaves."""
+    words = {"seed": Dealt("05.E3", E3, learner, 0).seed_text, "given": program(function), "at": "1"}
+    return Row(learner, "05.E3", "check", **(words | more))
 
 
 def renamed(item, kind, given):
@@ -59,6 +76,31 @@ def test_a_further_deal_counts_if_it_was_dealt(room):
     assert room(row(hand(number=1), truth(hand(number=1))))["ada"] == "0"
 
 
+def test_a_right_function_is_a_point_whatever_its_own_kernel_said(room):
+    assert room(built(walk)) == {"ada": "1", "bob": "0"}
+
+
+def test_a_check_keeps_the_text_by_which_the_function_is_marked(learning, monkeypatch, room, capsys):
+    monkeypatch.setenv("HVLAB_LEARNER", "ada")
+    check("05.E3", walk)
+
+    kept = BOOK.reading().rows[-1]
+
+    assert json.loads(kept.given)["name"] == "walk" and "ADDRESS = " in json.loads(kept.given)["text"]
+    assert room(kept) == {"ada": "1", "bob": "0"}
+
+
+def test_there_are_at_least_twenty_five_tricks():
+    assert len(TRICKS) >= 25
+
+
+def test_the_same_seed_makes_the_same_marks_and_is_told(room, tmp_path):
+    room(built(walk), built(off, at="2"))
+    first, again = (marks(tmp_path / "work", tmp_path / "list.csv", 7) for _time in range(2))
+
+    assert first == again and first.notes[-1] == "Functions were run on worlds of seed 0000000000000007."
+
+
 def test_files_may_lie_in_a_folder_of_the_alias(room):
     assert room(row(hand(), truth(hand())), name="ada/hvlab-progress.jsonl")["ada"] == "1"
 
@@ -84,7 +126,14 @@ TRICKS = {
     "another kind of act": lambda: [renamed("05.E1", "hint", given_text(truth(hand())))],
     "another item": lambda: [renamed("05.X1", "check", "24")],
     "an id that only looks alike": lambda: [renamed("05.E1 ", "check", given_text(truth(hand())))],
-    "a construction": lambda: [Row("ada", "05.E3", "check", seed="0" * 16, given="walk", verdict="right", at="1")],
+    "a function of another world": lambda: [built(walk, seed="0" * 16)],
+    "a function's name": lambda: [built(walk, given="walk", verdict="right")],
+    "a function that claims to be right": lambda: [built(off, verdict="right")],
+    "a function without text": lambda: [built(walk, given='{"name": "walk"}', verdict="right")],
+    "a text that is none": lambda: [built(walk, given='{"name": "walk", "text": 5}', verdict="right")],
+    "a name that is none": lambda: [built(walk, given='{"name": "import os", "text": "x = 1"}', verdict="right")],
+    "a function that ends the process": lambda: [built(walk, given=text("import os; os._exit(0)"), verdict="right")],
+    "a function that asks the lab": lambda: [built(walk, given=text("from hvlab import check; return check"))],
 }  # fmt: skip
 
 
@@ -118,5 +167,10 @@ def test_the_command_prints_a_row_for_each_alias(room, tmp_path, capsys):
     assert cli.main(["class", "marks", str(tmp_path / "work"), "--list", str(tmp_path / "list.csv")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[0] == "alias" and lines[1].split()[-1] == "1" and lines[2].split()[-1] == "0"
+    assert lines[-1].startswith("Functions were run on worlds of seed ")
+    assert (
+        cli.main(["class", "marks", str(tmp_path / "work"), "--list", str(tmp_path / "list.csv"), "--seed", "x"]) == 1
+    )
+    assert "16 digits" in capsys.readouterr().err
     assert cli.main(["class", "marks", str(tmp_path / "work")]) == 1
     assert "--list" in capsys.readouterr().err

@@ -43,7 +43,7 @@ class Door:
 
     def write(self, gpa: int, data: bytes) -> Any:
         """Write bytes by GPA."""
-        return _plain(self._vp.write_gpa(int(gpa), bytes(data)))
+        return _plain(self._vp.write_gpa(int(gpa), bytes(memoryview(data))))
 
     def enter(self, rcx: int, rdx: int = 0, r8: int = 0) -> tuple[bool, int, int]:
         """Execute the call instruction once: (did RIP move on, RCX, RAX)."""
