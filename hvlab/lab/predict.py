@@ -4,6 +4,7 @@ A prediction is asked once; its first answer stays. The story that it closes bri
 on that same story: nothing here knows an answer.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -108,7 +109,8 @@ class Prediction:
             told = _("{id}: you said {said}{sure}. The story below it is open.")
             return told.format(id=self.id, said=said, sure=sure)
         example, more = self._example()
-        wait = _("The story below waits for it.") if mode() == "learn" else _("The story below is open ({mode} mode).")
+        asks = mode() == "learn" or os.environ.get("HVLAB_EXPORT") == "1"  # an exported page asks all the same
+        wait = _("The story below waits for it.") if asks else _("The story below is open ({mode} mode).")
         told = _("{id}: {question}\n{wait} Answer there, or here: predict({name}, {example})")
         words = {
             "question": "\n".join([_(self.item.question), *more]),

@@ -261,6 +261,14 @@ def test_the_question_says_how_to_answer_and_gives_nothing_away(learner):
     assert repr(predict(ID, 24)) == "05.reads: you said 24. The story below it is open."
 
 
+def test_an_exported_page_says_that_its_story_waits_though_it_is_made_in_test_mode(monkeypatch):
+    monkeypatch.setenv("HVLAB_MODE", "test")
+    assert "is open (test mode)" in repr(predict(ID))
+    monkeypatch.setenv("HVLAB_EXPORT", "1")
+
+    assert "waits for it" in repr(predict(ID)) and "is open" not in repr(predict(ID))
+
+
 def test_an_answer_in_the_player_opens_the_facts(learner, capsys):
     asked = predict(ID)
     player = show(one_walk(), asked)
