@@ -24,7 +24,7 @@ ASKED: Final = tuple(
     for name in BOXES
     if name.partition(".")[0] not in ("linux", "unenlightened") and not name.endswith(("I/O stack", "VMBus", "WinHv"))
 )  # those whose label stands once on the map
-CHILDS: Final = tuple(name for name in ASKED if name.startswith("windows."))
+IN_CHILD: Final = tuple(name for name in ASKED if name.startswith("windows."))
 FOOLING: Final = ("root.VID", "root.VSPs", "root.VMMS", "root.VMWP")  # of the root, and taken for the hypervisor
 
 
@@ -49,7 +49,7 @@ def boxes(count: int) -> Callable[[Draw], tuple[str, ...]]:
     """Return a maker that draws so many boxes, one of them of the root and often taken for the hypervisor."""
 
     def make(draw: Draw) -> tuple[str, ...]:
-        first, child = draw.pick(FOOLING), draw.pick(CHILDS)
+        first, child = draw.pick(FOOLING), draw.pick(IN_CHILD)
         rest = [name for name in ASKED if name not in (first, child)]
         return tuple(draw.shuffled([first, child, *draw.sample(rest, count - 2)]))
 
