@@ -239,8 +239,12 @@ class Machine:
         privileges: int = GUEST_PRIVILEGES,
         large: bool = False,
         rights: int = EVERY_RIGHT,
+        pool: int = 0,
     ) -> Child:
-        """Return the child of this name; make it, with so much memory from GPA 0 on, if it is not there."""
+        """Return the child of this name; make it, with so much memory from GPA 0 on, if it is not there.
+
+        `pool`: pages that its pool gets besides, for what it will switch on: message and flag pages, TSC page, ports.
+        """
         if name in self.children:
             return self.children[name]
         if self.bare or not name or memory % PAGE or memory <= 0:
@@ -249,6 +253,8 @@ class Machine:
             )
         with self.action():
             partition = self.vid.create_partition(memory // PAGE, vps, privileges, large, rights)
+            if pool:
+                self.vid.winhv.deposit(partition.partition_id, pool)
             self.children[name] = Child(self, name, partition)
         return self.children[name]
 

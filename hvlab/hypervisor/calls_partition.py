@@ -34,7 +34,7 @@ def create(hv: Hypervisor, request: Request) -> bytes | Status:
     record["life"], record["id"] = Life.CREATED, hv.state["hypervisor"]["next_id"][0]
     record["parent"], record["overlay_gpn"] = request.slot, -1
     record["privileges"] = int(parent["privileges"]) & GUEST_PRIVILEGES
-    record["block_spn"], record["born"] = pages.take(hv, request.slot), hv.state["now"][0]
+    record["block_spn"], record["born"] = pages.take(hv, request.slot), hv.state["now"][0] // 100 * 100
     hv.state["hypervisor"]["next_id"] += 1
     # RECORD
     hv.tell("partition_created", partition=int(record["id"]), parent=int(parent["id"]))

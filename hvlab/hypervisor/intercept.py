@@ -6,7 +6,7 @@ SIMPLER THAN REAL: the root has no parent; where its own second level says no it
 """
 
 from hvlab.hardware.processor import FETCH, WRITE
-from hvlab.hypervisor.address import R, W, own
+from hvlab.hypervisor.address import R, W, over, own
 from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.partition import ROOT, Fault
 from hvlab.wire.tlfs import ExecutionState, MemoryAccessInfo, MemoryIntercept, MessageHeader, MessageType
@@ -32,7 +32,7 @@ def second_level_fault(hv: Hypervisor, vp: int, gpa: int, gva: int, access: int,
     hv.spend("exit")
     with hv.caused_by(row):
         record = hv.state["partition"][0, slot]
-        if int(record["overlay_gpn"]) == gpa >> 12 or slot == ROOT:
+        if over(hv, slot, gpa >> 12) is not None or slot == ROOT:
             return exception(hv, "#GP", 0, gva, gpa)
         # ACT
         post(hv, vp, gpa, gva, kind)

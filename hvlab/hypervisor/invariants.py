@@ -16,6 +16,7 @@ from hvlab.hypervisor import stale
 from hvlab.hypervisor.address import Words, leaves
 from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.interrupt_invariants import check_interrupts
+from hvlab.hypervisor.message_invariants import check_message_teardown, check_messages
 from hvlab.hypervisor.partition import SLOTS, vpid_of
 from hvlab.wire.hypercalls import CALLS
 from hvlab.wire.tlfs import Status
@@ -196,6 +197,8 @@ CHECKS = (
     check_privileges,
     check_tlb,
     check_interrupts,
+    check_messages,
+    check_message_teardown,
 )
 
 

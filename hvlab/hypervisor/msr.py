@@ -127,7 +127,7 @@ def _wrong(hv: Hypervisor, vp: int, msr: int, value: int) -> bool:
         return sint.vector < LOWEST_VECTOR and not sint.masked and not loose
     if msr in TIMER_REGISTERS and msr & 1 == 0:
         return bool(StimerConfig.undeclared(value))
-    if msr in APIC_OFFSETS:
+    if msr in APIC_OFFSETS and msr != Msr.EOI:  # any value ends an interrupt here
         return apic_msr.refused(hv, vp, APIC_OFFSETS[Msr(msr)], value)
     return False
 
@@ -151,7 +151,7 @@ def _act(hv: Hypervisor, vp: int, msr: int, value: int) -> None:
         op = synic_ops.STIMER_COUNT if number & 1 else synic_ops.STIMER_CONFIG
         hv.turn([(0, int(op), vp, number >> 1, signed(value))])
     elif msr in APIC_OFFSETS:
-        apic_msr.put(hv, vp, APIC_OFFSETS[Msr(msr)], value)
+        apic_msr.put(hv, vp, APIC_OFFSETS[Msr(msr)], 0 if msr == Msr.EOI else value)
     elif msr in CRASH_REGISTERS:
         record["crash"][msr - Msr.CRASH_P0] = signed(value)
         if msr == Msr.CRASH_CTL and value & CRASH_NOTIFY:

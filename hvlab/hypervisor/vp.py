@@ -14,14 +14,17 @@ from hvlab.errors import BadRequest
 from hvlab.hardware import apic, flush
 from hvlab.hardware.memory import PAGE, signed
 from hvlab.hardware.processor import DETAIL, EPT_VIOLATION, FETCH, NESTED_FAULT, READ, USER, WRITE
-from hvlab.hypervisor import apic_msr, calls_vp, clockwork, cpuid, hypercall, msr
+from hvlab.hypervisor import apic_msr, calls_vp, clockwork, cpuid, hypercall, msr, msr_pages
 from hvlab.hypervisor.core import Hypervisor, fault_of
 from hvlab.hypervisor.hypercall import Entry
 from hvlab.hypervisor.intercept import exception, second_level_fault
 from hvlab.hypervisor.partition import Fault
 from hvlab.trace.journal import Trace
 from hvlab.wire.apic import Icr, Offset
-from hvlab.wire.tlfs import Register
+from hvlab.wire.hypercalls import CODES
+from hvlab.wire.ports import PostMessage, SignalEvent
+from hvlab.wire.synic import PAYLOAD
+from hvlab.wire.tlfs import HypercallControl, Register
 from hvlab.wire.x64 import Cr3, Cr4
 
 __all__ = ["Entry", "Fault", "Interrupts", "Vp"]
@@ -194,6 +197,24 @@ class Vp:
                 if entry.finished:
                     return entry.result
                 rcx = entry.rcx
+
+    def post_message(self, connection_id: int, kind: int, payload: bytes, input_gpa: int) -> int | Fault:
+        """Write the input block of HvCallPostMessage to a page of the guest's own, and make the call; return RAX."""
+        block = PostMessage.encode(
+            connection_id=connection_id, type=kind, payload_size=len(payload), payload=payload[:PAYLOAD]
+        )
+        fault = self.write_gpa(input_gpa, block)
+        return fault if fault is not None else self.hypercall(CODES["PostMessage"], input_gpa)
+
+    def signal_event(self, connection_id: int, flag: int = 0) -> int | Fault:
+        """Make HvCallSignalEvent, whose input fits into a register; return RAX."""
+        word = int.from_bytes(SignalEvent.encode(connection_id=connection_id, flag=flag), "little")
+        return self.hypercall(HypercallControl.encode(code=CODES["SignalEvent"], fast=1), word)
+
+    @property
+    def tsc(self) -> int:
+        """What RDTSC returns: ticks since power-on, the same on each processor."""
+        return int(self._hv.state["now"][0]) * msr_pages.TICKS
 
     def rdmsr(self, number: int) -> int | Fault:
         """Read a model-specific register."""
