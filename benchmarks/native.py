@@ -10,22 +10,32 @@ from typing import Any
 import numpy as np
 
 SOURCE = Path(__file__).with_name("walker.c")
+RESERVED = ("switch", "default", "register", "static")  # words of C that name fields here get a line behind them
 FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
 
 
-def structs(name: str, kind: np.dtype[Any], declared: dict[str, str]) -> None:
-    """Add C declarations of a structured type, innermost first; a nested field's type bears the field's name."""
+def structs(name: str, kind: np.dtype[Any], declared: dict[str, str]) -> str:
+    """Add C declarations of a structured type, innermost first; return the name of the type.
+
+    A nested field's type bears the field's name, with a line below it for each other type of that name before it.
+    """
     lines = []
     for field, (inner, *_) in (kind.fields or {}).items():
         base, shape = inner.subdtype or (inner, ())
         if base.fields is not None:
-            structs(field, base, declared)
+            word = f"struct {structs(field, base, declared)}"
         else:
             assert base == np.int64, f"{name}.{field} is no 64-bit integer"
-        word = "int64_t" if base.fields is None else f"struct {field}"
-        lines.append(f"    {word} {field}{''.join(f'[{size}]' for size in shape)};")
+            word = "int64_t"
+        called = f"{field}_" if field in RESERVED else field
+        lines.append(f"    {word} {called}{''.join(f'[{size}]' for size in shape)};")
+    return _declare(name, lines, declared)
+
+
+def _declare(name: str, lines: list[str], declared: dict[str, str]) -> str:
+    """Declare a structure under its name, or under a longer one if the name is taken by another."""
     text = "\n".join([f"struct {name} {{", *lines, "};"])
-    assert declared.setdefault(name, text) == text, f"two different structures are named {name}"
+    return name if declared.setdefault(name, text) == text else _declare(f"{name}_", lines, declared)
 
 
 def header(state: np.dtype[Any]) -> str:
@@ -46,6 +56,15 @@ def compiler() -> tuple[str, str]:
     return found, version.stdout.splitlines()[0]
 
 
+def build(state: np.dtype[Any], source: Path, more: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """Compile a C file against the machine's state type, and load it."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "state.h").write_text(header(state))
+        library = Path(folder) / "twin.so"
+        subprocess.run([compiler()[0], *FLAGS, *more, f"-I{folder}", str(source), "-o", str(library)], check=True)
+        return ctypes.CDLL(str(library))
+
+
 class Walker:
     """The C model, called like the engine.
 
@@ -58,11 +77,7 @@ class Walker:
     """
 
     def __init__(self, state: np.dtype[Any], more: tuple[str, ...] = ()) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "state.h").write_text(header(state))
-            library = Path(folder) / "walker.so"
-            subprocess.run([compiler()[0], *FLAGS, *more, f"-I{folder}", str(SOURCE), "-o", str(library)], check=True)
-            self._run = ctypes.CDLL(str(library)).run
+        self._run = build(state, SOURCE, more).run
         self._run.restype = ctypes.c_int64
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         self._run.argtypes = [pointer, pointer, number, *[pointer] * 4, number]

@@ -2,13 +2,14 @@
 
 import builtins
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import browser, clock, forensics, native, screen, translation, world
+from benchmarks import apic, browser, clock, forensics, lessons, native, screen, translation, world
 from hvlab.hardware.processor import OUTCOMES
 from hvlab.hardware.tlb import Geometry
 from hvlab.hypervisor.partition import STATE
@@ -31,6 +32,13 @@ def test_c_and_the_engine_agree_on_faults_spas_memory_and_state(walker, name):
 
     assert len(ratios) == 2
     assert all(ratio > 0 for ratio in ratios)
+
+
+@pytest.mark.parametrize("kind", apic.KINDS)
+def test_c_and_the_engine_agree_on_each_interrupt_taken_and_on_the_state(kind):
+    ratios = apic.compare(kind, 3000, apic.Twin(("-Wall", "-Wextra", "-Werror")), pairs=2)
+
+    assert len(ratios) == 2
 
 
 def spoiled(guest, seed):
@@ -111,7 +119,7 @@ def test_the_json_has_the_promised_rows(tmp_path, capsys, monkeypatch):
 
 def test_without_a_browser_each_screen_row_says_so_and_is_not_met(monkeypatch):
     monkeypatch.setenv("HVLAB_BROWSER", "no-such-browser")
-    counted = {name for name in screen.MOST if "KiB" in name or "storyboard" in name} - {screen.RESTING}
+    counted = {name for name in screen.MOST if re.search("KiB|storyboard|kernel memory", name)} - {screen.RESTING}
 
     rows = list(screen.everything(True, lambda name: name not in counted))
 
@@ -119,6 +127,27 @@ def test_without_a_browser_each_screen_row_says_so_and_is_not_met(monkeypatch):
     assert all((row.ratio, row.meets, row.note) == (None, False, "not measured: no browser") for row in rows)
     assert {row.target for row in rows} >= {"<= 16", "<= 8", "<= 150", "<= 600", "<= 2.5", "<= 1500", "<= 40", "<= 0"}
     assert all("not measured: no browser" in command.table_row(row) for row in rows)
+
+
+def test_each_lesson_has_a_first_story_and_two_rows():
+    found = {number: lessons.first_story(path) for number, path in lessons.paths().items()}
+
+    assert list(found) == screen.LESSONS and all(cell > 3 for cell in found.values())
+    assert all(screen.MOST[screen.LESSON_FIRST.format(number)] == 2 for number in found)
+    assert all(screen.MOST[screen.LESSON_MEMORY.format(number)] == 300 for number in found)
+
+
+def test_the_memory_of_a_kernel_is_read_after_a_run_from_top_to_bottom(tmp_path):
+    path = tmp_path / "tiny.ipynb"
+    book = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    sources = ["import os, hvlab", "held = bytearray(os.urandom(64 << 20))"]
+    for k, text in enumerate(sources):
+        book["cells"].append(
+            {"cell_type": "code", "id": f"c{k}", "metadata": {}, "source": text, "outputs": [], "execution_count": None}
+        )
+    path.write_text(json.dumps(book))
+
+    assert 64 << 10 < lessons.memory(path) < 400 << 10
 
 
 def test_the_bytes_of_real_walks_stay_within_their_budgets(monkeypatch):

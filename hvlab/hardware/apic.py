@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hvlab.kernel import I, leading_zeros, routine
+from hvlab.kernel import I, kernel, leading_zeros, routine
 from hvlab.trace import interrupt_events as events
 from hvlab.wire import apic as wire
 from hvlab.wire.apic import ApicBase, Delivery, Esr, Lvt, Svr
@@ -74,7 +74,7 @@ APIC = [
 ]
 
 
-@routine
+@kernel
 def highest(words):
     """Return the highest vector of 256 bits, -1 for none."""
     if words[3] != 0:
@@ -88,7 +88,7 @@ def highest(words):
     return NO_VECTOR
 
 
-@routine
+@kernel
 def priority(tpr, in_service):
     """Return PPR: TPR, or the class in service if that is higher (`in_service` -1: none).
 
@@ -97,19 +97,19 @@ def priority(tpr, in_service):
     return tpr if tpr >> 4 >= in_service >> 4 else in_service & 0xF0
 
 
-@routine
+@kernel
 def ppr(a):
     """Return the processor priority."""
     return priority(a["tpr"], highest(a["isr"]))
 
 
-@routine
+@kernel
 def on(a):
     """Whether the APIC is switched on, in APIC_BASE and by software in SVR."""
     return a["base"] & GLOBAL_ENABLE != 0 and a["svr"] & ENABLE != 0
 
 
-@routine
+@kernel
 def waiting(a):
     """Return the vector that waits and is above the processor's priority, or -1."""
     vector = highest(a["irr"])
@@ -127,18 +127,19 @@ def deliverable(m, vp):
     return waiting(a)
 
 
-@routine
+@kernel
 def mark(m, vp, row):
     """Leave word for whoever runs the processors that something reached this one, told in this row."""
     m["news"]["who"] |= ONE << vp
     m["news"]["row"][vp] = row
 
 
-@routine
+@kernel
 def raise_vector(m, trace, vp, cause, vector, level, auto_eoi):
     """Let a fixed interrupt arrive: (1 waits, 0 coalesced, -1 illegal, -2 the APIC is off; cause).
 
-    An illegal vector is noted as an error, which may raise the error interrupt of the local vector table.
+    `level` and `auto_eoi` are 0 or 1. An illegal vector is noted as an error, which may raise the error interrupt of
+    the local vector table.
     """
     a, result = m["apic"][vp], QUEUED
     if vector < LOWEST_VECTOR or vector > 255:
@@ -150,10 +151,10 @@ def raise_vector(m, trace, vp, cause, vector, level, auto_eoi):
             return ILLEGAL, cause
     if not on(a):
         return DROPPED if result == QUEUED else ILLEGAL, events.vector_dropped(m, trace, vp, cause, vector, level)
-    word, bit = vector >> 6, ONE << (vector & 63)
+    word, bit = vector >> 6 & 3, ONE << (vector & 63)  # the mask tells the compiler that it is in range
     a["count"]["raised"] += 1
-    a["tmr"][word] = a["tmr"][word] & ~bit | (bit if level != 0 else NONE)
-    a["auto_eoi"][word] = a["auto_eoi"][word] & ~bit | (bit if auto_eoi != 0 else NONE)
+    a["tmr"][word] = a["tmr"][word] & ~bit | (level & 1) << (vector & 63)
+    a["auto_eoi"][word] = a["auto_eoi"][word] & ~bit | (auto_eoi & 1) << (vector & 63)
     if a["irr"][word] & bit != 0:
         a["count"]["coalesced"] += 1
         return min(result, COALESCED), events.vector_coalesced(m, trace, vp, cause, vector, level)
@@ -163,7 +164,7 @@ def raise_vector(m, trace, vp, cause, vector, level, auto_eoi):
     return result, cause
 
 
-@routine
+@kernel
 def accept(m, trace, vp, cause):
     """Let the processor take an NMI or its highest interrupt: (2, vector or -1; cause).
 
@@ -177,7 +178,7 @@ def accept(m, trace, vp, cause):
     vector = waiting(a)
     if vector < 0:
         return NO_VECTOR, cause
-    word, bit = vector >> 6, ONE << (vector & 63)
+    word, bit = vector >> 6 & 3, ONE << (vector & 63)
     a["irr"][word] &= ~bit
     a["count"]["delivered"] += 1
     if a["auto_eoi"][word] & bit != 0:
@@ -187,7 +188,7 @@ def accept(m, trace, vp, cause):
     return vector, events.vector_delivered(m, trace, vp, cause, vector, vector & 0xF0)
 
 
-@routine
+@kernel
 def end(m, trace, vp, cause):
     """Let the highest interrupt in service end, whichever that is: (vector or -1; cause).
 
@@ -197,11 +198,11 @@ def end(m, trace, vp, cause):
     vector = highest(a["isr"])
     if vector < 0:
         return NO_VECTOR, events.eoi_without_interrupt(m, trace, vp, cause, a["tpr"])
-    word, bit = vector >> 6, ONE << (vector & 63)
+    word, bit = vector >> 6 & 3, ONE << (vector & 63)
     a["isr"][word] &= ~bit
     level = a["tmr"][word] >> (vector & 63) & 1
     a["count"]["ended"] += 1
-    return vector, events.vector_ended(m, trace, vp, cause, vector, level, ppr(a))
+    return vector, events.vector_ended(m, trace, vp, cause, vector, level)
 
 
 @routine

@@ -90,8 +90,8 @@ def vector_delivered_and_ended(vector, priority):
     says="VP {actor}'s APIC ends vector {vector:hex} ({level:enum:trigger}), its highest in service.",
     rule=SDM_EOI,
 )
-def vector_ended(vector, level, priority):
-    """An EOI cleared the highest bit of ISR; `priority` is PPR from now on."""
+def vector_ended(vector, level):
+    """An EOI cleared the highest bit of ISR; with it the processor priority may fall."""
 
 
 @event(box=PROCESSOR, says="VP {actor}'s APIC gets an EOI with nothing in service.", rule=SDM_EOI)
