@@ -84,6 +84,8 @@ FACTS: Final = (
     Fact("asked"),
     Fact("register"),
     Fact("present"),
+    Fact("told"),
+    Fact("heard"),
 )
 BEFORE: Final = Kind("before", N_("VP {actor} is about to begin."), rule="TLFS, hypercall interface", letter="H")
 LIST_WIDTH: Final = 288
@@ -214,7 +216,7 @@ class Teller:
         self.facts |= {
             "code": words["code"], "rip": AT, "rcx": words["control"], "rdx": words["input"], "r8": words["output"],
             "rax": 0, "status": NOT_YET, "count": control.rep_count, "done": control.rep_start, "page": COVERS,
-            "seen": 1, "register": 0, "entries": self.facts["entries"] + 1,
+            "seen": 1, "heard": 1, "told": 0, "register": 0, "entries": self.facts["entries"] + 1,
         }  # fmt: skip
 
     def _rep_done(self, words: Mapping[str, int]) -> None:
@@ -240,7 +242,7 @@ class Teller:
 
     def _cpuid_answered(self, words: Mapping[str, int]) -> None:
         if words["leaf"] == PRESENT_LEAF:
-            self.facts["present"] = words["ecx"] >> 31 & 1
+            self.facts |= {"present": words["ecx"] >> 31 & 1, "told": 1, "heard": 1, "seen": 0}
 
     def _msr_written(self, words: Mapping[str, int]) -> None:
         if words["msr"] == Msr.HYPERCALL:
@@ -260,6 +262,7 @@ def picture() -> Picture:
         words("", 324, 72, _("of the hypervisor, read-only"), "small soft", 182),
         box("handler", 544, 8, 292, 140),
         words("", 556, 30, _("Hypervisor"), "label title", 270),
+        words("cpuid", 556, 54, "", "small code"),
         words("callname", 556, 54, "", "small code"),
         words("answer", 556, 76, "", "small", 274),
         words("progress", 556, 98, "", "small", 274),
@@ -278,7 +281,9 @@ def picture() -> Picture:
     bind: list[Element] = [
         ["text", "pagestate", "page", "enum:page_state"],
         ["lit", "pagebox", "page", [COVERS]],
-        ["lit", "handler", "seen"],
+        ["lit", "handler", "heard"],
+        ["say", "cpuid", _("CPUID leaf 1, ECX bit 31: {present}")],
+        ["show", "cpuid", "told"],
         ["show", "callname", "seen"],
         ["show", "answer", "seen"],
         ["text", "callname", "code", "enum:call_now"],

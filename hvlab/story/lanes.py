@@ -36,7 +36,7 @@ MOST_MARKS: Final = 400
 MOST_HOPS = 128
 SHARPEST: Final = "!XMHW"  # which of several tokens a mark shows
 LETTER_WIDTH: Final = 7.4
-UPPER, LOWER = 10, 24  # a lane has two rows of marks: what travels between privileges, and memory
+UPPER, LOWER = 9, 25  # a lane has two rows of marks: what travels between privileges, and memory
 
 
 @dataclass(frozen=True)
@@ -322,10 +322,13 @@ def _edges(edges: Sequence[tuple[int, int]], marks: Sequence[Mark]) -> tuple[lis
     """Arrows from cause to effect, numbered from the first cause on."""
     layer, bind = [], list[Element]()
     for at, (first, last) in enumerate(edges):
-        one, other = marks[first], marks[last]
-        layer.append(
-            group(f"edge{at}", _arrow(f"edge{at}n", one.x, one.y, other.x, other.y, (6, -6)[other.row]), "signal")
-        )
+        one, other, key = marks[first], marks[last], f"edge{at}n"
+        if one.lane == other.lane and abs(one.x - other.x) < 14:  # they touch: the number says enough, beside counts
+            beside = max(one.x, other.x) + (20 if len(one.steps) + len(other.steps) > 2 else 11)
+            drawn = [words(key, beside, (one.y + other.y) / 2 + 4, "", "small title signal")]
+        else:
+            drawn = _arrow(key, one.x, one.y, other.x, other.y, (6, -6)[other.row])
+        layer.append(group(f"edge{at}", drawn, "signal"))
         bind += [["show", f"edge{at}", f"hop{at}"], ["text", f"edge{at}n", f"hop{at}", "dec"]]
     return layer, bind
 

@@ -9,9 +9,11 @@ from browser.lessons import LESSONS, stories
 pytestmark = pytest.mark.browser
 HERE = Path(__file__).parent
 MEASURE, CONTRAST, VISIT = ((HERE / name).read_text("utf-8") for name in ("measure.js", "contrast.js", "visit.js"))
+WHOLE = """() => [...document.querySelectorAll('.hvlab[data-measured] .region[tabindex]')]
+  .map((one) => `the picture scrolls sideways: ${one.scrollWidth} in ${one.clientWidth}`)"""
 ROOMS = {  # width of the window, theme, what is measured
-    "1280 light": ((1280, 720), "light", [MEASURE, CONTRAST]),
-    "844 dark": ((876, 720), "dark", [MEASURE, CONTRAST]),
+    "1280 light": ((1280, 720), "light", [MEASURE, CONTRAST, WHOLE]),
+    "844 dark": ((876, 720), "dark", [MEASURE, CONTRAST, WHOLE]),
     "500 light": ((500, 800), "light", [MEASURE]),
 }
 

@@ -140,10 +140,10 @@ def garble(data):
 @pytest.mark.parametrize(
     "change, says, table",
     [
-        (cut, "bytes", False),
+        (cut, "does not hold together: changes", False),
         (lambda data: data["scene"].update(schema=9), "This story has schema 9; this player reads schema 1.", False),
-        (lambda data: data["scene"]["pictures"][0]["bind"].append(["lit", "head", "nobody"]), "no fact nobody", True),
-        (drawing(["script", "", "", {}, "x"]), "element script", True),
+        (lambda data: data["scene"]["pictures"][0]["bind"].append(["lit", "head", "nobody"]), "together: nobody", True),
+        (drawing(["script", "", "", {}, "x"]), "Digits: script", True),
         (drawing(["g", "", "", {"onclick": "x"}, []]), "onclick", True),
     ],
 )
