@@ -17,10 +17,13 @@ def source(name: str) -> str:
 
 
 @cache
-def join(name: str) -> str:
-    """A module with all it imports before it: no imports, named exports, comments, empty lines or indentation."""
+def join(name: str, without: tuple[str, ...] = ()) -> str:
+    """A module with all it imports before it: no imports, named exports, comments, empty lines or indentation.
+
+    `without` names modules that what is shown never calls: a story without pages of memory needs no ``bytes.mjs``.
+    """
     parts: list[str] = []
-    _collect(name, parts, [])
+    _collect(name, parts, [*without])
     text = COMMENT.sub("", "".join(parts))
     return INDENT.sub("", EXPORT.sub("", text))
 

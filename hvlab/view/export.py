@@ -11,11 +11,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from hvlab.language import _
 from hvlab.story.frame import NONE
-from hvlab.story.storyboard import Storyboard, canonical
+from hvlab.story.storyboard import HEADS, Storyboard, canonical
 from hvlab.view.esm import css, join
 from hvlab.view.still import still_html
 from hvlab.view.still import svg as still_svg
+from hvlab.view.words import spoken
 
 STILL_ROWS = 12
 PAGE_CSS = (
@@ -46,7 +48,13 @@ def script() -> str:
 def data_of(story: Storyboard, answers: Mapping[str, Any] | None = None, teacher: bool = False) -> dict[str, Any]:
     """All that a page needs to step a story, as plain JSON."""
     packed = base64.b64encode(story.to_bytes()).decode()
-    return {"scene": story.scene, "bytes": packed, "step": 0, "answers": dict(answers or {}), "teacher": teacher}
+    return {
+        "scene": spoken(story.scene),
+        "bytes": packed,
+        "step": 0,
+        "answers": dict(answers or {}),
+        "teacher": teacher,
+    }
 
 
 def stage_of(data: Mapping[str, Any], still: str) -> str:
@@ -161,7 +169,7 @@ def csv(story: Storyboard, out: str | Path | None = None) -> str:
     """The table twin as CSV; a text that a spreadsheet would read as a formula is quoted with an apostrophe."""
     buffer = io.StringIO()
     writer = csv_module.writer(buffer, lineterminator="\r\n")
-    writer.writerow(["number", "time", "phase", "where", "what", "because of"])
+    writer.writerow(_(head) for head in HEADS.values())
     for row in story.rows():
         writer.writerow(["'" + text if text[:1] in ("=", "+", "-", "@", "\t") else text for text in row.values()])
     return _write(buffer.getvalue(), out)

@@ -11,6 +11,7 @@ from hvlab.story.gate import CONFIDENCE, Outcome, judge, mode, parse, truth_of
 from hvlab.story.storyboard import Storyboard
 from hvlab.view.esm import css, join
 from hvlab.view.still import still_html
+from hvlab.view.words import spoken
 
 PRIVATE_TYPE = "application/vnd.hvlab.story+json"
 MOST_ANSWERS = 64
@@ -52,9 +53,9 @@ class Player(anywidget.AnyWidget):
         opened = mode() != "learn" if teacher is None else teacher
         given = {id: self._answer(id, value) for id, value in (answers or {}).items()}
         super().__init__(
-            _esm=join("widget.mjs"),
+            _esm=join("widget.mjs", () if story.scene["pages"] else ("bytes.mjs",)),
             _css=css(),
-            scene=story.scene,
+            scene=spoken(story.scene),
             story=story.to_bytes(),
             answers=given,
             teacher=opened,

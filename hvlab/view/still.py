@@ -7,8 +7,9 @@ from functools import cache
 from html import escape
 from typing import Any
 
+from hvlab.language import _
 from hvlab.story.picture import Element, alt_at, changes_at
-from hvlab.story.storyboard import Storyboard
+from hvlab.story.storyboard import HEADS, Storyboard
 from hvlab.story.tell import first_closed
 from hvlab.view.esm import source, squeeze
 
@@ -152,12 +153,13 @@ def still_html(story: Storyboard, k: int = 0, rows: int = MOST_ROWS, picture: bo
         data = base64.b64encode(svg(story, k).encode()).decode()
         image = f'<img alt="{escape(described(story, k))}" src="data:image/svg+xml;base64,{data}">'
     more = len(story) - 1 - last
-    rest = "<p>The frames after it open with a prediction.</p>" if gate else f"<p>{more} more frames.</p>"
-    table = (
-        f"<details><summary>The same steps as a table</summary>{_table(story, last)}{rest if more else ''}</details>"
-    )
-    length = "" if gate else f" of {len(story) - 1}"  # how long it is may be what the prediction asks
-    caption = f"<strong>{escape(story.title)}.</strong> Frame {k}{length}: {escape(story.describe(k))}"
+    rest = _("The frames after it open with a prediction.") if gate else _("{count} more frames.").format(count=more)
+    summary, rest = escape(_("The same steps as a table")), f"<p>{escape(rest)}</p>" if more else ""
+    table = f"<details><summary>{summary}</summary>{_table(story, last)}{rest}</details>"
+    # How long it is may be what the prediction asks.
+    told = _("Frame {k}: {says}") if gate else _("Frame {k} of {last}: {says}")
+    told = told.format(k=k, last=len(story) - 1, says=story.describe(k))
+    caption = f"<strong>{escape(story.title)}.</strong> {escape(told)}"
     head = f'<figure class="hvlab-still" lang="{escape(story.scene["lang"])}">'
     return f"{head}{image}<figcaption>{caption}</figcaption>{table}</figure>"
 
@@ -170,15 +172,7 @@ def described(story: Storyboard, k: int) -> str:
 
 def _table(story: Storyboard, last: int) -> str:
     rows = story.rows(0, last)
-    heads = {
-        "number": "frame",
-        "time": "time",
-        "phase": "phase",
-        "where": "where",
-        "what": "what",
-        "cause": "because of",
-    }
-    kept = [name for name in heads if any(row[name] for row in rows)]
-    head = "".join(f'<th scope="col">{heads[name]}</th>' for name in kept)
+    kept = [name for name in HEADS if any(row[name] for row in rows)]
+    head = "".join(f'<th scope="col">{escape(_(HEADS[name]))}</th>' for name in kept)
     body = "".join("<tr>" + "".join(f"<td>{escape(row[name])}</td>" for name in kept) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -6,16 +6,18 @@
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 from story.counter import GATE, counter
 
 from hvlab.story.caption import show_value, signed
-from hvlab.story.gate import Gate, answer_text, judge, parse
+from hvlab.story.gate import Gate, answer_text, judge, parse, truth_of
 from hvlab.story.picture import alt_at, changes_at, rulers_at
 from hvlab.story.storyboard import Storyboard
 
 FOLDER = Path(__file__).parents[1] / "golden"
 CHOICES = [{"value": 1, "label": "root"}, {"value": 2, "label": "child"}, {"value": 4, "label": "nobody"}]
+ORDERED = [{"value": 1, "label": "root"}, {"value": 2, "label": "child"}, {"value": 3, "label": "hypervisor"}]
 GATES = [
     GATE,
     Gate(
@@ -24,8 +26,29 @@ GATES = [
     Gate("ran.over", 220, "Does it run over?", "yes", "state", tells="The machine says {value}."),
     Gate("which", 230, "Which digit?", "pick", "on1", choices=CHOICES),
     Gate("all", 240, "Which digits?", "subset", "digit0", choices=CHOICES),
-]
+    Gate("why", 250, "Does it run?", "yes", "state", because="digit0", reasons=ORDERED, wrong=[
+        {"value": 0, "name": "never", "says": "it does."},
+        {"value": 0, "reason": 2, "name": "asked not to", "says": "nobody asks.", "frame": 7},
+    ]),
+]  # fmt: skip
+ORDER = Gate("order", 0, "Who first?", "order", "count", choices=ORDERED, wrong=[
+    {"value": 0x123, "name": "as it stands", "says": "it does not."},
+]).as_json(0)  # fmt: skip
 TYPED = [
+    "3, 1, 2",
+    "child > root > hypervisor",
+    "2 1 3",
+    "1 2 3",
+    "530",
+    "3,1",
+    "3, 1, 1",
+    "3, moon, 2",
+    "yes, 1",
+    "no , child",
+    "No -> 2",
+    "no; 3",
+    "perhaps, 1",
+    "4",
     "24",
     "0x18",
     " 0x1dc4_f000 ",
@@ -109,17 +132,20 @@ def answers(board: Storyboard) -> list[list[object]]:
     """How each gate reads and judges what may be typed."""
     found: list[list[object]] = []
     for gate in board.scene["gates"]:
-        truth = board.value(gate["fact"], gate["at"])
-        for typed in TYPED:
-            try:
-                value = parse(gate, typed)
-            except ValueError as error:
-                found.append([gate["id"], typed, {"error": str(error)}])
-                continue
-            outcome = judge(gate, value, truth, "think")
-            told = {name: getattr(outcome, name) for name in ("right", "said", "truth", "model", "explains", "frame")}
-            found.append([gate["id"], typed, {"value": str(value), "says": answer_text(gate, value), "outcome": told}])
+        truth = truth_of(gate, lambda fact, at=gate["at"]: board.value(fact, at))
+        found += [[gate["id"], typed, answer(gate, typed, truth)] for typed in TYPED]
     return found
+
+
+def answer(gate: dict[str, Any], typed: str, truth: int) -> dict[str, object]:
+    """How one gate reads and judges one answer."""
+    try:
+        value = parse(gate, typed)
+    except ValueError as error:
+        return {"error": str(error)}
+    outcome = judge(gate, value, truth, "think")
+    told = {name: getattr(outcome, name) for name in ("right", "said", "truth", "model", "explains", "frame")}
+    return {"value": str(value), "says": answer_text(gate, value), "outcome": told}
 
 
 def golden() -> tuple[str, bytes]:
@@ -127,7 +153,9 @@ def golden() -> tuple[str, bytes]:
     board = story()
     said = [[kind, str(value), show_value(kind, signed(value), board.enums)] for kind in KINDS for value in VALUES]
     scene = board.scene | {"bytes": board.scene["bytes"] | {"packed": False}}
+    order = {"gate": ORDER, "truth": str(0x312), "answers": [[typed, answer(ORDER, typed, 0x312)] for typed in TYPED]}
     data = {"digest": board.digest(), "scene": scene, "frames": frames(board), "said": said, "answers": answers(board)}
+    data["order"] = order
     return json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True) + "\n", board._raw()
 
 

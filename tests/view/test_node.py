@@ -38,9 +38,10 @@ def test_the_browsers_code_says_what_python_says(run):
 
 @pytest.mark.parametrize("run", RUN)
 @pytest.mark.parametrize("name", ["widget.mjs", "page.mjs"])
-def test_the_joined_module_is_one_valid_module(run, name, tmp_path):
+@pytest.mark.parametrize("without", [(), ("bytes.mjs",)])
+def test_the_joined_module_is_one_valid_module(run, name, without, tmp_path):
     path = tmp_path / "joined.mjs"
-    path.write_text(join(name), encoding="utf-8")
+    path.write_text(join(name, without), encoding="utf-8")
 
     node("--check", path)
 
@@ -77,4 +78,5 @@ def test_no_module_turns_data_into_markup_or_code_or_talks_to_a_network(module):
 def test_budgets_of_bytes():
     assert all(len(source(module).encode()) < 40 * 1024 for module in MODULES)
     assert len(join("widget.mjs").encode()) <= 64 * 1024
+    assert len(join("widget.mjs", ("bytes.mjs",)).encode()) <= 60 * 1024  # as a story without pages of memory has it
     assert len(css().encode()) <= 12 * 1024

@@ -1,21 +1,22 @@
 // Play and Pause: the only timer that runs, and only while a story plays.
-import { el, icon } from "./draw.mjs";
+import { choice, el, icon, option } from "./draw.mjs";
 
 const SPEEDS = [0.5, 1, 2, 4, 10];
 
 export function makeClock(ctx) {
+  const { t } = ctx, slowed = ctx.story.timed || !ctx.complete() ? [3, 4, 5, 6] : [];
   let timer = 0, on = false;
-  const slowed = ctx.story.timed || !ctx.complete() ? [3, 4, 5, 6] : [];
-  const button = el("button", { type: "button", onclick: () => (on ? pause(true) : start()) });
-  const speed = el("select.speed", { "aria-label": "Speed", title: "Frames a second, or simulated time slowed down" },
-    ...SPEEDS.map((rate) => el("option", { value: rate, selected: rate === 1 }, `${rate}/s`)),
-    ...slowed.map((n) => el("option", { value: -n }, `×10⁻${"⁰¹²³⁴⁵⁶"[n]}`)));
+  const button = el("button", { onclick: () => (on ? pause(true) : start()) });
+  const speed = choice(t("Speed"), undefined, ...SPEEDS.map((rate) => option(rate, t("{rate}/s", { rate }), rate === 1)),
+    ...slowed.map((n) => option(-n, `×10⁻${"⁰¹²³⁴⁵⁶"[n]}`)));
+  speed.className = "speed";
+  speed.title = t("Frames a second, or simulated time slowed down");
 
   function set(now) {
     on = now;
     clearTimeout(timer);
-    button.title = now ? "Pause" : "Play";
-    button.replaceChildren(icon(button.title.toLowerCase()), el("span.word", {}, button.title));
+    button.title = now ? t("Pause") : t("Play");
+    button.replaceChildren(icon(now ? "pause" : "play"), el("span.word", button.title));
     ctx.section.classList.toggle("fast", now && Number(speed.value) > 2);
   }
   function start() {
@@ -35,13 +36,12 @@ export function makeClock(ctx) {
       if (on && ctx.stopHere(ctx.at())) pause(true);
       else if (on) tick();
     }, delay(to));
-    return undefined;
   }
   function pause(aloud = false, ended = false) {
     if (!on) return;
     set(false);
-    if (ended && ctx.closed()) ctx.go(ctx.at() + 1, { manual: true });
-    else if (aloud) ctx.announce(`Paused. ${ctx.sentence()}`);
+    if (ended && ctx.closed()) ctx.to(ctx.at() + 1);
+    else if (aloud) ctx.announce(t("Paused. {sentence}", { sentence: ctx.sentence() }));
     if (aloud) ctx.moved();
   }
   set(false);

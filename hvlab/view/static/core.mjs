@@ -9,27 +9,35 @@ const WIDTHS = { gva: 16, gpa: 8, spa: 8, iova: 8 };
 const ARRAYS = { u2: Uint16Array, u4: Uint32Array, i4: Int32Array, f8: Float64Array };
 const PLACEHOLDER = /\{([a-z_][a-z0-9_]*)(?::([a-z]+(?::[A-Za-z0-9_]+)?))?\}/g;
 
-export class BadStory extends Error {}
-
 const signed = (value) => BigInt.asIntN(64, value);
 const own = (object, key) => (Object.hasOwn(object, key) ? object[key] : undefined);
-const need = (holds, sentence) => {
-  if (!holds) throw new BadStory(sentence);
+const withValues = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => own(values, name) ?? whole);
+
+// The browser's own words: as they stand in these modules, or what a story in another language brings for them.
+export const wordsOf = (scene) => (text, values = {}) => withValues(own(scene?.texts ?? {}, text) ?? text, values);
+const english = wordsOf({});
+
+export class BadStory extends Error {
+  constructor(text, values = {}) {
+    super(withValues(text, values));
+    Object.assign(this, { text, values });
+  }
+}
+export const need = (holds, what) => {
+  if (!holds) throw new BadStory("This story does not hold together: {what}.", { what });
 };
 
 // ---- values as text -------------------------------------------------------------------------------------------------
 
 function grouped(value, digits) {
-  let text = value.toString(16).padStart(digits, "0");
-  text = text.padStart(Math.ceil(text.length / 4) * 4, "0");
-  return "0x" + text.match(/.{4}/g).join("_");
+  const text = value.toString(16), length = Math.ceil(Math.max(text.length, digits) / 4) * 4;
+  return "0x" + text.padStart(length, "0").match(/.{4}/g).join("_");
 }
 
+// Rounded as Python does it: a tie goes to the even digit.
 function oneDecimal(x) {
-  const quarters = Math.abs(x) * 4;
-  if (!Number.isInteger(quarters) || quarters % 2 === 0) return x.toFixed(1);
-  const tenths = Math.floor(Math.abs(x) * 10);
-  return ((Math.sign(x) * (tenths % 2 ? tenths + 1 : tenths)) / 10).toFixed(1);
+  const tenths = Math.floor(Math.abs(x) * 10), tie = Math.abs(x * 4) % 2 === 1;
+  return (tie ? (Math.sign(x) * (tenths + (tenths % 2))) / 10 : x).toFixed(1);
 }
 
 export function say(kind, value, enums) {
@@ -72,9 +80,10 @@ export async function inflate(scene, bytes) {
 }
 
 export function checkScene(scene) {
-  need(scene && typeof scene === "object", "This story has no scene.");
-  need(scene.schema === SCHEMA, `This story has schema ${scene.schema}; this player reads schema ${SCHEMA}.`);
-  need(Number.isInteger(scene.frames) && scene.frames > 0 && scene.frames <= 100000, "This story has no frames.");
+  need(scene && typeof scene === "object", "scene");
+  const text = "This story has schema {its}; this player reads schema {ours}.";
+  if (scene.schema !== SCHEMA) throw new BadStory(text, { its: scene.schema, ours: SCHEMA });
+  need(Number.isInteger(scene.frames) && scene.frames > 0 && scene.frames <= 100000, "frames");
 }
 
 function columnsOf(scene, raw) {
@@ -82,39 +91,29 @@ function columnsOf(scene, raw) {
   let at = 0;
   for (const [group, name, dtype, count] of scene.bytes.arrays) {
     const make = own(ARRAYS, dtype), size = make ? make.BYTES_PER_ELEMENT * count : -1;
-    need(own(groups, group) && make && Number.isInteger(count) && count >= 0, `Unknown column ${group} ${name}.`);
-    need(at + size <= raw.length, `The story is cut short: ${raw.length} bytes, and ${group} ${name} ends at ${at + size}.`);
-    const start = raw.byteOffset + at, aligned = start % make.BYTES_PER_ELEMENT === 0;
-    groups[group][name] = aligned ? new make(raw.buffer, start, count) : new make(raw.slice(at, at + size).buffer);
+    need(own(groups, group) && make && Number.isInteger(count) && count >= 0 && at + size <= raw.length, `${group} ${name}`);
+    groups[group][name] = new make(raw.slice(at, at + size).buffer);
     at += size;
   }
-  need(raw.length === at + scene.bytes.arena, `The story has ${raw.length} bytes; its scene says ${at + scene.bytes.arena}.`);
+  need(raw.length === at + scene.bytes.arena, `${raw.length} / ${at + scene.bytes.arena} bytes`);
   return { ...groups, arena: raw.subarray(at) };
 }
 
 function checkColumns(scene, { columns, changes, writes, arena }) {
-  const n = scene.frames, below = (array, limit, what) => {
-    need(array && array.length === n, `Column ${what} does not have one entry a frame.`);
-    for (let k = 0; k < n; k++) if (array[k] >= limit && array[k] !== NONE) need(false, `Frame ${k} points at ${what} ${array[k]}.`);
+  const n = scene.frames, { kinds, phases, places, facts, pages } = scene;
+  const all = (column, test, what) => {
+    const at = column.findIndex((value, i) => !test(value, i));
+    need(at < 0, `${what}[${at}] = ${column[at]}`);
   };
-  below(columns.kind, scene.kinds.length, "kind");
-  below(columns.phase, scene.phases.length, "phase");
-  below(columns.src, scene.places.length, "place");
-  below(columns.dst, scene.places.length, "place");
-  for (let k = 0; k < n; k++) {
-    if (columns.kind[k] === NONE) need(false, `Frame ${k} has no kind.`);
-    if (columns.cause[k] < -1 || columns.cause[k] >= k) need(false, `Frame ${k} has a later cause.`);
+  for (const [name, list] of Object.entries({ kind: kinds, phase: phases, src: places, dst: places })) {
+    need(columns[name]?.length === n, name);
+    all(columns[name], (value) => value < list.length || (value === NONE && list !== kinds), name);
   }
-  for (let i = 0, before = 0; i < changes.frame.length; before = changes.frame[i++]) {
-    if (changes.frame[i] >= n || changes.frame[i] < before) need(false, "The changes are out of order.");
-    if (changes.row[i] >= scene.facts.length) need(false, `A change points at fact ${changes.row[i]}.`);
-  }
-  for (let i = 0; i < writes.frame.length; i++) {
-    const page = scene.pages[writes.page[i]];
-    need(writes.frame[i] < n && (i === 0 || writes.frame[i - 1] <= writes.frame[i]), "The writes are out of order.");
-    need(page && writes.offset[i] + writes.length[i] <= page.length, "A write leaves its page.");
-    need(writes.at[i] + writes.length[i] <= arena.length, "A write has no bytes.");
-  }
+  all(columns.cause, (cause, k) => cause >= -1 && cause < k, "cause");
+  for (const { frame } of [changes, writes]) all(frame, (k, i) => k < n && (i === 0 || frame[i - 1] <= k), "frame");
+  all(changes.row, (row) => row < facts.length, "row");
+  all(writes.page, (page, i) => writes.offset[i] + writes.length[i] <= pages[page]?.length, "page");
+  all(writes.at, (at, i) => at + writes.length[i] <= arena.length, "at");
 }
 
 function firstOf(frames, n) {
@@ -124,19 +123,28 @@ function firstOf(frames, n) {
   return first;
 }
 
+// Replay, never inversion: the state after so many steps is the nearest keyframe before, brought forward.
+function keyframed(state, count, step) {
+  const keys = [];
+  for (let i = 0; i <= count; i++) {
+    if (i % KEYFRAME === 0) keys.push(state.slice());
+    if (i < count) step(state, i);
+  }
+  return (after) => {
+    const key = Math.floor(after / KEYFRAME), found = keys[key].slice();
+    for (let i = key * KEYFRAME; i < after; i++) step(found, i);
+    return found;
+  };
+}
+
 // ---- the story ------------------------------------------------------------------------------------------------------
 
 // Frame 0 as a story of its own, from the scene alone: painted before the columns are inflated.
 export function openingOf(scene) {
-  checkScene(scene);
-  const row = scene.opening.row, columns = {};
-  for (const name of Object.keys(row)) columns[name] = [row[name]];
-  const changes = { frame: [], row: [], lo: [], hi: [] };
-  scene.facts.forEach((fact, at) => {
-    const value = BigInt("0x" + (own(scene.opening.facts, fact.name) ?? "0"));
-    changes.frame.push(0), changes.row.push(at);
-    changes.lo.push(Number(value & 0xffffffffn)), changes.hi.push(Number(value >> 32n));
-  });
+  const columns = Object.fromEntries(Object.entries(scene.opening.row).map(([name, value]) => [name, [value]]));
+  const values = scene.facts.map((fact) => BigInt("0x" + (own(scene.opening.facts, fact.name) ?? "0")));
+  const halves = (shift) => values.map((value) => Number((value >> shift) & 0xffffffffn));
+  const changes = { frame: values.map(() => 0), row: [...values.keys()], lo: halves(0n), hi: halves(32n) };
   const writes = { frame: [], page: [], offset: [], length: [], at: [] };
   return storyOf({ ...scene, frames: 1 }, { columns, changes, writes, arena: new Uint8Array(0) });
 }
@@ -149,42 +157,27 @@ export function makeStory(scene, raw) {
 }
 
 function storyOf(scene, { columns, changes, writes, arena }) {
-  const n = scene.frames, rows = new Map(scene.facts.map((fact, at) => [fact.name, at]));
+  const n = scene.frames, rows = new Map(scene.facts.map((fact, at) => [fact.name, at])), pages = new Map();
   const starts = new BigUint64Array(scene.facts.map((fact) => BigInt("0x" + fact.start)));
-  const first = firstOf(changes.frame, n), wrote = firstOf(writes.frame, n), keyframes = [], pageKeys = new Map();
-  const now = starts.slice();
+  const first = firstOf(changes.frame, n), wrote = firstOf(writes.frame, n);
+  const touched = (k) => changes.row.slice(first[k], first[k + 1]);
 
-  // The changes of frames `from` to `to`, written as halves: a state of 64-bit words seen as pairs of 32 bits.
-  const apply = (from, to, state) => {
-    const halves = new Uint32Array(state.buffer);
-    for (let i = first[from]; i < first[to + 1]; i++) {
+  // A state of 64-bit words, replayed as pairs of 32 bits.
+  const replayed = keyframed(new Uint32Array(starts.slice().buffer), n, (halves, k) => {
+    for (let i = first[k]; i < first[k + 1]; i++) {
       halves[2 * changes.row[i]] = changes.lo[i];
       halves[2 * changes.row[i] + 1] = changes.hi[i];
     }
-  };
-  for (let k = 0; k < n; k += KEYFRAME) {
-    keyframes.push(now.slice());
-    apply(k, Math.min(k + KEYFRAME, n) - 1, now);
-  }
-
-  // All facts after frame k (k = -1: before the first), in the order of scene.facts; always replayed forward.
-  function stateAt(k) {
-    if (k < 0) return starts.slice();
-    const key = Math.floor(k / KEYFRAME), state = keyframes[key].slice();
-    apply(key * KEYFRAME, k, state);
-    return state;
-  }
+  });
+  // All facts after frame k (k = -1: before the first), in the order of scene.facts.
+  const stateAt = (k) => new BigUint64Array(replayed(k + 1).buffer);
   function changedAt(k) {
-    const old = stateAt(k - 1), state = stateAt(k), changed = new Set();
-    for (let i = first[k]; i < first[k + 1]; i++) {
-      const row = changes.row[i];
-      if (state[row] !== old[row]) changed.add(scene.facts[row].name);
-    }
-    return changed;
+    const old = stateAt(k - 1), state = stateAt(k);
+    return new Set([...touched(k)].filter((row) => state[row] !== old[row]).map((row) => scene.facts[row].name));
   }
   const valueIn = (state, name) => {
     const row = rows.get(name);
-    need(row !== undefined, `This story has no fact ${name}.`);
+    need(row !== undefined, name);
     return signed(state[row]);
   };
   const word = (k, at) => (BigInt(columns[`w${at}hi`][k]) << 32n) | BigInt(columns[`w${at}lo`][k]);
@@ -203,44 +196,31 @@ function storyOf(scene, { columns, changes, writes, arena }) {
   const row = (k, state) => ({
     number: String(k),
     time: timed ? say("time", BigInt(Math.trunc(columns.time[k])), scene.enums) : "",
-    phase: columns.phase[k] === NONE ? "" : scene.phases[columns.phase[k]],
-    where: columns.src[k] === NONE ? "" : scene.places[columns.src[k]].label,
+    phase: scene.phases[columns.phase[k]] ?? "",
+    where: scene.places[columns.src[k]]?.label ?? "",
     what: describe(k, state),
     cause: columns.cause[k] < 0 ? "" : String(columns.cause[k]),
   });
 
-  function bytesAt(page, k) {
-    const declared = scene.pages[page], data = new Uint8Array(declared.length);
-    if (!pageKeys.has(page)) pageKeys.set(page, pageKeyframes(page));
-    const { list, keys } = pageKeys.get(page);
-    let count = 0;
-    for (let low = 0, high = list.length; low < high; ) {
-      const middle = (low + high) >> 1;
-      if (writes.frame[list[middle]] <= k) low = count = middle + 1;
-      else high = middle;
-    }
-    data.set(keys[Math.floor(count / KEYFRAME)]);
-    for (let i = Math.floor(count / KEYFRAME) * KEYFRAME; i < count; i++) put(data, list[i]);
-    return data;
-  }
-  const put = (data, i) => data.set(arena.subarray(writes.at[i], writes.at[i] + writes.length[i]), writes.offset[i]);
-  function pageKeyframes(page) {
-    const list = [], keys = [], data = new Uint8Array(scene.pages[page].length);
-    const start = scene.pages[page].start;
+  function pageOf(page) {
+    const { length, start } = scene.pages[page], data = new Uint8Array(length);
     for (let i = 0; i < start.length / 2; i++) data[i] = parseInt(start.slice(2 * i, 2 * i + 2), 16);
-    for (let i = 0; i < writes.frame.length; i++) {
-      if (writes.page[i] !== page) continue;
-      if (list.length % KEYFRAME === 0) keys.push(data.slice());
-      list.push(i);
-      put(data, i);
-    }
-    if (list.length % KEYFRAME === 0) keys.push(data.slice());
-    return { list, keys };
+    const list = [...writes.page.keys()].filter((i) => writes.page[i] === page);
+    const put = (bytes, at) => {
+      const i = list[at], from = writes.at[i];
+      bytes.set(arena.subarray(from, from + writes.length[i]), writes.offset[i]);
+    };
+    return { list, after: keyframed(data, list.length, put) };
   }
-  // The frame that last wrote this byte, up to frame k; -1 if it stands since the start.
-  function writerOf(page, offset, k) {
+  function bytesAt(page, k) {
+    if (!pages.has(page)) pages.set(page, pageOf(page));
+    const { list, after } = pages.get(page), later = list.findIndex((i) => i >= wrote[k + 1]);
+    return after(later < 0 ? list.length : later);
+  }
+  // The frame that last wrote into a field of a page, up to frame k; -1 if it stands since the start.
+  function writerOf(page, { offset, size }, k) {
     for (let i = wrote[k + 1] - 1; i >= 0; i--) {
-      if (writes.page[i] === page && offset >= writes.offset[i] && offset < writes.offset[i] + writes.length[i]) return writes.frame[i];
+      if (writes.page[i] === page && offset + size > writes.offset[i] && offset < writes.offset[i] + writes.length[i]) return writes.frame[i];
     }
     return -1;
   }
@@ -248,10 +228,16 @@ function storyOf(scene, { columns, changes, writes, arena }) {
     scene, columns, frames: n, timed, stateAt, changedAt, valueIn, describe, row, kindOf, bytesAt, writerOf,
     value: (name, k) => valueIn(stateAt(k), name),
     kindOfFact: (name) => scene.facts[rows.get(name)].kind,
-    changesIn: (k) => [first[k], first[k + 1]],
-    rowChanged: (k, at) => {
-      for (let i = first[k]; i < first[k + 1]; i++) if (changes.row[i] === at) return true;
-      return false;
+    rowChanged: (k, at) => touched(k).includes(at),
+    // The frames up to a limit after which a fact is not 0.
+    framesWith(name, limit) {
+      const found = [], row = rows.get(name);
+      let value = starts[row];
+      for (let k = 0; k <= limit; k++) {
+        if (touched(k).includes(row)) value = stateAt(k)[row];
+        if (value) found.push(k);
+      }
+      return found;
     },
   };
 }
@@ -263,131 +249,126 @@ const holds = (value, wanted) => (wanted ? wanted.some((one) => BigInt(one) === 
 // What the bindings of a picture ask for at frame k: [id, "text", text], [id, "class", name, on], [id, "show", on],
 // [id, attribute, number]. Each binding answers at each frame.
 export function changesAt(story, picture, k, state = story.stateAt(k), changed = story.changedAt(k)) {
-  const fact = (name) => story.valueIn(state, name), enums = story.scene.enums, answers = [];
-  const lookup = (name) => [fact(name), story.kindOfFact(name)];
+  const fact = (name) => story.valueIn(state, name), answers = [];
+  const verbs = {
+    text: (id, name, kind) => [id, "text", say(kind, fact(name), story.scene.enums)],
+    say: (id, text) => [id, "text", sayAt(story, text, state)],
+    show: (id, name, values) => [id, "show", holds(fact(name), values)],
+    lit: (id, name, values) => [id, "class", "lit", holds(fact(name), values)],
+    changed: (id, name) => [id, "class", "changed", changed.has(name)],
+    attr: (id, attribute, name, scale, offset) => [id, attribute, Number(fact(name)) * scale + offset],
+  };
   for (const [verb, id, ...rest] of picture.bind) {
-    if (verb === "text") answers.push([id, "text", say(rest[1], fact(rest[0]), enums)]);
-    else if (verb === "say") answers.push([id, "text", fill(choose(rest[0], fact), lookup, enums)]);
-    else if (verb === "show") answers.push([id, "show", holds(fact(rest[0]), rest[1])]);
-    else if (verb === "lit") answers.push([id, "class", "lit", holds(fact(rest[0]), rest[1])]);
-    else if (verb === "changed") answers.push([id, "class", "changed", changed.has(rest[0])]);
-    else if (verb === "attr") answers.push([id, rest[0], Number(fact(rest[1])) * rest[2] + rest[3]]);
-    else if (verb === "class") {
-      const now = own(rest[1], String(fact(rest[0]))) ?? rest[1]["*"] ?? "";
-      for (const name of [...new Set(Object.values(rest[1]))].filter(Boolean).sort()) answers.push([id, "class", name, name === now]);
-    }
+    if (own(verbs, verb)) answers.push(verbs[verb](id, ...rest));
+    if (verb !== "class") continue;
+    const [name, classes] = rest, now = own(classes, String(fact(name))) ?? classes["*"] ?? "";
+    for (const one of [...new Set(Object.values(classes))].filter(Boolean).sort()) answers.push([id, "class", one, one === now]);
   }
   return answers;
 }
 
 export function rulersAt(story, picture, k, state = story.stateAt(k)) {
-  const found = [];
-  for (const [verb, id, fact, word] of picture.bind) {
-    const name = verb === "ruler" ? choose(word, (one) => story.valueIn(state, one)) : "";
-    if (name) found.push([id, fact, name]);
-  }
-  return found;
+  const rulers = picture.bind.filter(([verb]) => verb === "ruler");
+  return rulers.map(([, id, fact, word]) => [id, fact, choose(word, (one) => story.valueIn(state, one))]).filter(([, , name]) => name);
 }
 
-export function altAt(story, picture, k, state = story.stateAt(k)) {
+// A text over facts, as it stands after some state.
+function sayAt(story, text, state) {
   const fact = (name) => story.valueIn(state, name);
-  return fill(choose(picture.alt, fact), (name) => [fact(name), story.kindOfFact(name)], story.scene.enums);
+  return fill(choose(text, fact), (name) => [fact(name), story.kindOfFact(name)], story.scene.enums);
 }
+export const altAt = (story, picture, k, state = story.stateAt(k)) => sayAt(story, picture.alt, state);
 
 // ---- words and bytes ------------------------------------------------------------------------------------------------
 
-const ADDRESS = new Set(["gva", "gpa", "spa", "iova"]);
-
 // The fields of a word, high bit first, with what no field covers as reserved.
-export function fieldsOf(fields, value, old, enums) {
+export function fieldsOf(fields, value, old, enums, t = english) {
   const rows = [], sorted = [...fields].sort((a, b) => b.lo - a.lo);
   const add = (field, lo, width, reserved) => {
-    const mask = (1n << BigInt(width)) - 1n, shift = BigInt(lo);
-    const here = (BigInt.asUintN(64, value) >> shift) & mask, before = (BigInt.asUintN(64, old) >> shift) & mask;
-    const write = (bits) => meaning(field, bits, shift, width, enums);
+    const cut = (word) => BigInt.asUintN(width, (word & MASK) >> BigInt(lo)), here = cut(value), before = cut(old);
+    const write = (bits) => meaning(field, bits, BigInt(lo), width, enums, t);
     rows.push({
       name: field.name, doc: field.doc ?? "", lo, width, value: here, reserved, changed: here !== before,
       text: write(here), old: write(before), flagged: reserved && here !== 0n,
     });
   };
-  let top = 63;
+  let top = 64;
+  const reserve = (from) => from < top && add({ name: t("reserved") }, from, top - from, true);
   for (const field of sorted) {
-    const high = field.lo + field.width - 1;
-    if (high > top || field.lo < 0) throw new BadStory(`Field ${field.name} overlaps another or leaves the word.`);
-    if (high < top) add({ name: "reserved" }, high + 1, top - high, true);
+    need(field.lo + field.width <= top && field.lo >= 0, field.name);
+    reserve(field.lo + field.width);
     add(field, field.lo, field.width, Boolean(field.reserved));
-    top = field.lo - 1;
+    top = field.lo;
   }
-  if (top >= 0) add({ name: "reserved" }, 0, top + 1, true);
+  reserve(0);
   return rows;
 }
 
-function meaning(field, bits, shift, width, enums) {
+function meaning(field, bits, shift, width, enums, t) {
   const kind = field.enum ? `enum:${field.enum}` : field.kind ?? "";
-  if (kind === "page") return `page ${grouped(bits, 1)}`;
-  if (ADDRESS.has(kind)) return say(kind, bits << shift, enums);
+  if (kind === "page") return t("page {number}", { number: grouped(bits, 1) });
+  if (own(WIDTHS, kind)) return say(kind, bits << shift, enums);
   if (kind && kind !== "dec") return say(kind, bits, enums);
   return width > 8 ? say("hex", bits, enums) : String(bits);
 }
 
 // A field of a structure: its bytes as a number or a text.
-export function readField(field, data, enums) {
+export function readField(field, data, enums, t = english) {
   const bytes = data.subarray(field.offset, field.offset + field.size);
   const raw = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
   if (field.kind === "text") return { raw, text: [...bytes].map(letterOf).join("").replace(/\.+$/, "") };
-  if (field.kind === "bytes" || field.size > 8) return { raw, text: bytes.some(Boolean) ? `${field.size} bytes` : "all zero" };
-  let value = 0n;
-  for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
-  return { raw, text: say(field.kind, value, enums), value };
+  if (field.kind === "bytes" || field.size > 8) return { raw, text: bytes.some(Boolean) ? t("{count} bytes", { count: field.size }) : t("all zero") };
+  return { raw, text: say(field.kind, BigInt("0x" + raw.split(" ").reverse().join("")), enums) };
 }
 
-export const letterOf = (byte) => (byte > 0x20 && byte < 0x7f ? String.fromCharCode(byte) : byte === 0x20 ? " " : ".");
+export const letterOf = (byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : ".");
 
 // ---- gates ----------------------------------------------------------------------------------------------------------
 
 export const CONFIDENCE = ["guess", "think", "sure"];
-const WANTED_NUMBER = "wanted a whole number such as 24 or 0x18";
-const WANTED_CHOICE = "wanted one of the choices";
 
-function numberIn(text) {
-  const word = String(text).trim().toLowerCase().replace(/[_ \u202f]/g, "");
+// A number as it was typed, decimal or hex with groups; undefined if it is none, or has more than 64 bits.
+export function numberIn(text) {
+  const word = text.trim().toLowerCase().replace(/[_ \u202f]/g, "");
   if (!/^(0x[0-9a-f]{1,20}|[0-9]{1,20})$/.test(word)) return undefined;
   const value = BigInt(word);
   return value >> 64n ? undefined : signed(value);
 }
 
-export function parse(gate, text) {
-  if (gate.kind === "yes") {
-    const word = String(text).trim().toLowerCase();
-    return /^(yes|no|1|0)$/.test(word) ? { value: word === "yes" || word === "1" ? 1n : 0n } : { error: "wanted yes or no" };
-  }
-  const value = numberIn(text);
-  if (gate.kind === "pick" || gate.kind === "subset") {
-    const choice = gate.choices.find((one) => [String(one.value), one.label].includes(String(text).trim()));
-    if (choice) return { value: BigInt(choice.value) };
-    const all = gate.choices.reduce((sum, one) => sum + BigInt(one.value), 0n);
-    return gate.kind === "subset" && value !== undefined && !(value & ~all) ? { value } : { error: WANTED_CHOICE };
-  }
-  return value === undefined ? { error: WANTED_NUMBER } : { value };
+// An order is one number: a hexadecimal digit for each name.
+const digitsOf = (value) => [...BigInt.asUintN(64, value).toString(16)].map((digit) => parseInt(digit, 16));
+export const orderOf = (values) => BigInt("0x" + values.map((value) => Number(value).toString(16)).join(""));
+
+export function answerText(gate, value, t = english) {
+  const labelIn = (list, one) => list.find(({ value: its }) => BigInt(its) === BigInt(one))?.label ?? String(one);
+  const answer = (gate.reasons ? value & 1n : value) ? t("yes") : t("no");
+  if (gate.reasons) return t("{answer}, because {reason}", { answer, reason: labelIn(gate.reasons, value >> 1n) });
+  if (gate.kind === "yes") return answer;
+  if (gate.kind === "pick") return labelIn(gate.choices, value);
+  if (gate.kind === "order") return digitsOf(value).map((digit) => labelIn(gate.choices, digit)).join(" → ");
+  if (gate.kind !== "subset") return say(gate.kind === "int" ? "dec" : gate.kind, value, {});
+  return gate.choices.filter((one) => BigInt(one.value) & value).map((one) => one.label).join(", ") || t("none of them");
 }
 
-export function answerText(gate, value) {
-  if (gate.kind === "yes") return value ? "yes" : "no";
-  const chosen = gate.choices.filter((one) => (gate.kind === "pick" ? BigInt(one.value) === value : BigInt(one.value) & value));
-  if (gate.kind === "pick") return chosen[0]?.label ?? String(value);
-  if (gate.kind === "subset") return chosen.map((one) => one.label).join(", ") || "none of them";
-  return say(gate.kind === "int" ? "dec" : gate.kind, value, {});
+export function truthOf(gate, valueOf) {
+  const truth = valueOf(gate.fact);
+  return gate.reasons ? BigInt(truth !== 0n) + 2n * valueOf(gate.because) : truth;
 }
 
-export function judge(gate, value, truth, confidence = "") {
-  const model = gate.wrong.find((one) => signed(BigInt(one.value)) === value && value !== truth);
+export function judge(gate, value, truth, confidence = "", t = english) {
+  const right = value === truth, yes = (one) => BigInt(one) & 1n, why = (one) => one >> 1n;
+  const gives = (one) => (gate.reasons
+    ? yes(one.value) === yes(value) && BigInt(one.reason ?? why(value)) === why(value)
+    : signed(BigInt(one.value)) === value);
+  const given = right ? [] : gate.wrong.filter(gives), model = given.find((one) => one.reason !== undefined) ?? given[0];
+  const half = !gate.reasons || right ? ""
+    : yes(value) === yes(truth) ? t("The answer is right; the reason is another one.")
+      : why(value) === why(truth) ? t("The reason is right; the answer is not.") : "";
+  const answer = answerText(gate, value, t);
   return {
-    right: value === truth,
-    said: `You said ${answerText(gate, value)}${confidence ? ", " + confidence : ""}.`,
-    truth: gate.tells.split("{value}").join(answerText(gate, truth)),
-    model: model ? model.name : "",
-    explains: model ? `${model.name}: ${model.says}` : "",
-    frame: model?.frame ?? gate.at,
+    right, model: model?.name ?? "", explains: model ? `${model.name}: ${model.says}` : half, frame: model?.frame ?? gate.at,
+    said: confidence ? t("You said {answer}, {confidence}.", { answer, confidence: t(confidence) }) : t("You said {answer}.", { answer }),
+    truth: gate.tells.split("{value}").join(answerText(gate, truth, t)),
   };
 }
 
@@ -402,17 +383,14 @@ export function nextWhere(story, k, step, limit, test) {
   return -1;
 }
 
-export function matches(story, filter, k) {
-  const { columns } = story;
-  if (filter.kind >= 0 && columns.kind[k] !== filter.kind) return false;
-  if (filter.phase >= 0 && columns.phase[k] !== filter.phase) return false;
-  if (filter.place >= 0 && columns.src[k] !== filter.place && columns.dst[k] !== filter.place) return false;
-  return !filter.text || story.describe(k).toLowerCase().includes(filter.text.toLowerCase());
-}
-
+// The frames up to a limit that pass a filter: numbers of kind, phase and place (-1 for any), and a text in the caption.
 export function framesWhere(story, filter, limit) {
-  const found = [];
-  for (let k = 0; k <= limit; k++) if (matches(story, filter, k)) found.push(k);
+  const { kind, phase, src, dst } = story.columns, text = filter.text.toLowerCase(), found = [];
+  for (let k = 0; k <= limit; k++) {
+    const fits = (filter.kind < 0 || kind[k] === filter.kind) && (filter.phase < 0 || phase[k] === filter.phase);
+    const here = filter.place < 0 || src[k] === filter.place || dst[k] === filter.place;
+    if (fits && here && (!text || story.describe(k).toLowerCase().includes(text))) found.push(k);
+  }
   return found;
 }
 
@@ -428,9 +406,9 @@ export function stopsAt(story, stop, k) {
   return test(story.stateAt(k)) && !test(story.stateAt(k - 1));
 }
 
-export function csvOf(story, frames) {
+export function csvOf(story, frames, heads) {
   const quote = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const safe = (text) => quote(/^[=+\-@\t]/.test(text) ? "'" + text : text);
   const lines = frames.map((k) => Object.values(story.row(k)).map(safe).join(","));
-  return ["number,time,phase,where,what,because of", ...lines].join("\r\n") + "\r\n";
+  return [heads.join(","), ...lines].join("\r\n") + "\r\n";
 }

@@ -1,23 +1,35 @@
 // Elements from constants only: tag and attribute names never come from a story.
-import { BadStory } from "./core.mjs";
+import { need } from "./core.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
 const TAGS = new Set(["g", "rect", "path", "circle", "line", "text", "tspan"]);
 const GEOMETRY = new Set("x y width height rx ry cx cy r x1 y1 x2 y2 d dx dy transform".split(" "));
 const CLASS = /^[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)*$/;
 
-// el("button.quiet", { type: "button", onclick: f }, "text", child): handlers are functions, never text.
-export function el(what, props = {}, ...children) {
-  const [tag, ...classes] = what.split("."), node = document.createElement(tag);
+// el("button.quiet", { onclick: f }, "text", child): handlers are functions, never text.
+export function el(what, first = {}, ...rest) {
+  const [tag, ...classes] = what.split("."), node = document.createElement(tag), plain = typeof first === "string" || first instanceof Node;
+  const props = plain ? {} : first, children = plain ? [first, ...rest] : rest;
   if (classes.length) node.className = classes.join(" ");
+  if (tag === "button") node.type = "button";
   for (const [name, value] of Object.entries(props)) {
     if (typeof value === "function") node.addEventListener(name.slice(2), value);
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value !== undefined) node.setAttribute(name, value);
   }
-  node.append(...children.filter((child) => child !== undefined && child !== ""));
+  node.append(...children.filter(Boolean));
   return node;
 }
+
+// Which of some classes an element has.
+export function classed(node, classes) {
+  for (const [name, on] of Object.entries(classes)) node.classList.toggle(name, Boolean(on));
+}
+export const button = (text, onclick) => el("button", { onclick }, text);
+export const choice = (label, onchange, ...options) => el("select", { "aria-label": label, onchange }, ...options);
+export const option = (value, text, selected = false) => el("option", { value, selected }, text);
+export const optionsOf = (texts, prefix = "") => texts.map((text, at) => option(prefix + at, text));
+export const head = (...names) => el("thead", el("tr", ...names.map((name) => el("th", { scope: "col" }, name))));
 
 export function svgEl(tag, attributes = {}, ...children) {
   const node = document.createElementNS(SVG, tag);
@@ -30,11 +42,11 @@ export function svgEl(tag, attributes = {}, ...children) {
 export function drawLayer(picture, prefix) {
   const byId = new Map();
   const make = ([tag, id, classes, attributes, content]) => {
-    if (!TAGS.has(tag)) throw new BadStory(`Picture ${picture.name} has an element ${tag}, which a layer may not hold.`);
+    need(TAGS.has(tag), `${picture.name}: ${tag}`);
     const node = svgEl(tag);
     if (classes && CLASS.test(classes)) node.setAttribute("class", classes);
     for (const [name, value] of Object.entries(attributes)) {
-      if (!GEOMETRY.has(name)) throw new BadStory(`Picture ${picture.name} has an attribute ${name}; a layer holds geometry only.`);
+      need(GEOMETRY.has(name), `${picture.name}: ${name}`);
       node.setAttribute(name, value);
     }
     if (id) byId.set(id, node);
@@ -42,14 +54,13 @@ export function drawLayer(picture, prefix) {
     else if (content) node.textContent = content;
     return node;
   };
-  const title = svgEl("title", { id: `${prefix}-title` }), about = svgEl("desc", { id: `${prefix}-desc` });
-  title.textContent = picture.title;
+  const about = svgEl("desc", { id: `${prefix}-desc` });
   const hatch = svgEl("pattern", { id: `${prefix}-hatch`, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
     svgEl("rect", { width: 6, height: 6, class: "hatch-ground" }), svgEl("path", { d: "M0 0V6", class: "hatch-line" }));
   const svg = svgEl("svg", {
     viewBox: `0 0 ${picture.width} ${picture.height}`, role: "img",
-    "aria-labelledby": `${prefix}-title`, "aria-describedby": `${prefix}-desc`, class: "picture",
-  }, title, about, svgEl("defs", {}, hatch), ...picture.layer.map(make));
+    "aria-describedby": `${prefix}-desc`, class: "picture",
+  }, svgEl("title", {}, picture.title), about, svgEl("defs", {}, hatch), ...picture.layer.map(make));
   svg.style.setProperty("--w", picture.width);
   svg.style.setProperty("--hatch", `url(#${prefix}-hatch)`);
   return { svg, about, byId };
@@ -75,6 +86,17 @@ export function applyChanges(byId, answers, shift = new Map()) {
   }
 }
 
+// A text that is longer than the room that its picture gives it (in another language) is drawn narrower.
+export function fitTexts(svg) {
+  for (const node of svg.querySelectorAll("text[width]")) {
+    const room = Number(node.getAttribute("width"));
+    node.removeAttribute("textLength");
+    if (node.getComputedTextLength() <= room) continue;
+    node.setAttribute("textLength", room);
+    node.setAttribute("lengthAdjust", "spacingAndGlyphs");
+  }
+}
+
 // Tokens say their kind by shape and letter; colour only repeats it.
 const SHAPES = {
   H: "M9 1A8 8 0 1 1 8.99 1Z", X: "M1 2H12L17 9L12 16H1L6 9Z", I: "M2 2H16V16H2Z", F: "M9 1L17 16H1Z", M: "M1 3H17V15H1ZM1 3L9 9L17 3",
@@ -83,8 +105,7 @@ const SHAPES = {
 };
 
 export function glyph(kind) {
-  const letter = svgEl("text", { x: 9, y: kind.letter === "F" ? 14.5 : 13, class: "letter" });
-  letter.textContent = kind.letter === "!" ? "✕" : kind.letter;
+  const letter = svgEl("text", { x: 9, y: kind.letter === "F" ? 14.5 : 13, class: "letter" }, kind.letter === "!" ? "✕" : kind.letter);
   const shape = SHAPES[kind.letter] ?? SHAPES.A;
   return svgEl("svg", { viewBox: "-1 -1 20 20", class: `glyph ${CLASS.test(kind.tone) ? kind.tone : "manage"}`, "aria-hidden": "true" },
     svgEl("path", { d: shape }), letter);
@@ -104,7 +125,7 @@ export function icon(name) {
 export function groundIsDark(root) {
   for (let node = root.parentElement; node; node = node.parentElement) {
     const found = getComputedStyle(node).backgroundColor.match(/[\d.]+/g)?.map(Number);
-    if (found && (found.length < 4 || found[3] > 0.9)) return 0.2126 * found[0] + 0.7152 * found[1] + 0.0722 * found[2] < 110;
+    if (found && !(found[3] <= 0.9)) return 0.2126 * found[0] + 0.7152 * found[1] + 0.0722 * found[2] < 110;
   }
   return matchMedia("(prefers-color-scheme: dark)").matches;
 }
@@ -117,7 +138,6 @@ export function svgFile(svg) {
     const style = getComputedStyle(node);
     for (const name of keep) written[at].setAttribute(name, style.getPropertyValue(name));
   });
-  copy.setAttribute("xmlns", SVG);
   copy.setAttribute("width", svg.viewBox.baseVal.width);
   copy.setAttribute("height", svg.viewBox.baseVal.height);
   copy.removeAttribute("style");

@@ -1,5 +1,5 @@
 // The player: one story, its controls and its views. `mount` serves the widget and the exported page alike.
-import { BadStory, checkScene, inflate, lastOpen, makeStory, openGate, openingOf } from "./core.mjs";
+import { BadStory, checkScene, inflate, lastOpen, makeStory, openGate, openingOf, wordsOf } from "./core.mjs";
 import { el, glyph, groundIsDark } from "./draw.mjs";
 import { makeClock } from "./clock.mjs";
 import { iconButton, listenKeys, makeControls } from "./controls.mjs";
@@ -7,20 +7,18 @@ import { makeGates } from "./gate.mjs";
 import { makeMore } from "./more.mjs";
 import { makeStage } from "./stage.mjs";
 
-const KERNEL_GONE = "Kernel not connected: you can go on stepping; run the cell again to change the machine.";
-
 export function mount(root, scene, bytes, hooks = {}) {
   const away = new AbortController(), on = (target, type, heard, options = {}) => target.addEventListener(type, heard, { ...options, signal: away.signal });
-  const section = el("section.hvlab", { lang: scene?.lang ?? "en" });
+  const t = wordsOf(scene), section = el("section.hvlab", { lang: scene?.lang ?? "en" });
   root.append(section);
   let inner;
   const report = (error) => {
-    if (!(error instanceof BadStory)) console.error(error);
-    const sentence = error instanceof BadStory ? error.message : "This picture met an error; the table below tells the same steps.";
+    const known = error instanceof BadStory;
+    if (!known) console.error(error);
+    const sentence = known ? t(error.text, error.values) : t("This picture met an error; the table below tells the same steps.");
     section.querySelector(".broken")?.remove();
-    section.prepend(el("p.broken", { role: "alert" }, el("b.fault", {}, "✕ "), sentence));
+    section.prepend(el("p.broken", { role: "alert" }, el("b.fault", "✕ "), sentence));
   };
-  const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const paint = () => section.classList.toggle("dark", groundIsDark(section));
   paint();
   const watch = new MutationObserver(paint);
@@ -29,18 +27,16 @@ export function mount(root, scene, bytes, hooks = {}) {
   let ready = Promise.resolve();
   try {
     checkScene(scene);
-    section.setAttribute("aria-label", scene.title);
+    section.ariaLabel = scene.title;
     const first = scene.bytes.packed ? openingOf(scene) : makeStory(scene, bytes);
-    inner = makePlayer(section, first, scene, { ...hooks, report, on, calmAtFirst: calm.matches });
+    inner = makePlayer(section, first, scene, { ...hooks, t, report, on });
     if (scene.bytes.packed) ready = inflate(scene, bytes).then((raw) => away.signal.aborted || inner.complete(makeStory(scene, raw))).catch(report);
   } catch (error) {
     report(error);
   }
   return {
     ready, section,
-    go: (k, options) => inner?.go(k, options),
-    at: () => inner?.at() ?? 0,
-    hear: (message) => inner?.hear(message),
+    go: (k) => inner?.go(k), at: () => inner?.at() ?? 0, hear: (message) => inner?.hear(message),
     answersChanged: (answers) => inner?.answersChanged(answers),
     destroy() {
       away.abort();
@@ -52,46 +48,51 @@ export function mount(root, scene, bytes, hooks = {}) {
 }
 
 function makePlayer(section, firstStory, scene, hooks) {
-  const last = scene.frames - 1;
+  const last = scene.frames - 1, { t } = hooks;
   let k = -1, furthest = 0, answers = { ...hooks.answers }, pressed = false, complete = !scene.bytes.packed, waiting = 0, wish = hooks.step ?? 0;
   const ctx = {
-    story: firstStory, scene, section, last, prefix: `hv${Math.random().toString(36).slice(2, 9)}`, teacher: Boolean(hooks.teacher),
-    go, show, fail, announce, answered, copy, at: () => k, answers: () => answers, furthest: () => furthest, complete: () => complete,
+    t, story: firstStory, scene, section, last, prefix: `hv${Math.random().toString(36).slice(2, 9)}`, teacher: Boolean(hooks.teacher),
+    kindNames: scene.kinds.map((kind) => t(kind.name.replaceAll("_", " "))), placeNames: scene.places.map((place) => place.label),
+    to: (where) => go(where, true), go, show, fail, announce, answered, copy, at: () => k, answers: () => answers, furthest: () => furthest, complete: () => complete,
     limit: () => Math.min(complete ? last : 0, ctx.teacher ? last : lastOpen(scene, answers)),
     closed: () => complete && ctx.limit() < last,
     // How long a story is may be what its prediction asks: not said before the answer is in.
     veiled: () => !ctx.teacher && openGate(scene, answers) !== undefined,
-    sentence: () => `Frame ${k}${ctx.veiled() ? "" : ` of ${last}`}: ${caption.textContent}`,
-    neighbour: (by) => controls.neighbour(by), stopHere: (at) => more.stopHere(at), moved: () => hooks.moved?.(k),
-    picture: () => stage.picture()?.svg, keepFocus: () => section.focus(), calm: (quiet) => section.classList.toggle("calm", quiet),
-    tableOpened: (open) => tableButton.setAttribute("aria-pressed", String(open)),
+    sentence: () => {
+      const now = { k, last, says: caption.textContent };
+      return ctx.veiled() ? t("Frame {k}: {says}", now) : t("Frame {k} of {last}: {says}", now);
+    },
+    moved: () => hooks.moved?.(k),
+    picture: () => stage.picture()?.svg,
+    tableOpened: (open) => (tableButton.ariaPressed = open),
   };
   const status = el("div.sr", { role: "status" }), note = el("p.note", { hidden: true });
   const token = el("span.token"), caption = el("p.caption"), rule = el("p.rule");
-  const tableButton = iconButton("table", "Table", () => toggleTable(), { "aria-pressed": "false" });
-  const moreButton = iconButton("more", "More", () => toggleMore(), { "aria-expanded": "false" });
+  const tableButton = iconButton("table", t("Table"), () => stage.toggleTable());
+  const moreButton = iconButton("more", t("More"), () => toggleMore(), { "aria-expanded": "false" });
   const clock = makeClock(ctx), controls = makeControls(ctx, clock), gates = makeGates(ctx), more = makeMore(ctx), stage = makeStage(ctx);
-  const tabs = el("div.tabs", { role: "group", "aria-label": "View" }, ...(stage.tabs.length > 1 ? stage.tabs : []));
+  Object.assign(ctx, { neighbour: controls.neighbour, stopHere: more.stopHere, openCard: more.openCard });
+  const tabs = el("div.tabs", { role: "group", "aria-label": t("View") }, ...(stage.tabs.length > 1 ? stage.tabs : []));
   section.append(
-    el("div.top", {}, el("b.title", {}, scene.title), tabs, tableButton, iconButton("full", "Full screen", full), moreButton),
-    controls.node, el("div.says", {}, token, caption, rule), note, gates.node, more.node, stage.node, status);
+    el("div.top", el("b.title", scene.title), tabs, tableButton, iconButton("full", t("Full screen"), full), moreButton),
+    controls.node, el("div.says", token, caption, rule), note, gates.node, more.node, more.card, stage.node, status);
   section.tabIndex = -1;
-  ctx.calm(hooks.calmAtFirst);
+  section.classList.toggle("calm", matchMedia("(prefers-reduced-motion: reduce)").matches);
 
   // ---- going
-  function go(to, options = {}) {
-    const asked = Number.isFinite(to) ? Math.max(0, Math.min(Math.trunc(to), last)) : 0;
+  function go(to, manual = false) {
+    const asked = Math.max(0, Math.min(Math.trunc(to) || 0, last));
     if (!complete) wish = asked;
     const limit = ctx.limit(), target = Math.min(asked, limit);
     pressed = asked > limit && complete;
-    if (options.manual) clock.pause();
+    if (manual) clock.pause();
     if (target === k && !pressed) return;
     k = target;
     furthest = Math.max(furthest, k);
     show();
-    if (pressed) announce("The story is closed from here on. Predict first; then it goes on.");
-    else if (options.manual) announce(ctx.sentence());
-    if (options.manual || clock.playing()) ctx.moved();
+    if (pressed) announce(t("The story is closed from here on. Predict first; then it goes on."));
+    else if (manual) announce(ctx.sentence());
+    if (manual || clock.playing()) ctx.moved();
   }
   function show() {
     try {
@@ -99,17 +100,16 @@ function makePlayer(section, firstStory, scene, hooks) {
       controls.show(k);
       stage.show(k);
       gates.show(k, pressed);
-      stage.showTable(k);
     } catch (error) {
       fail(error);
     }
   }
   function showWords() {
     const kind = ctx.story.kindOf(k), row = ctx.story.row(k);
-    const facts = [row.phase, row.where, row.time, row.cause && `because of frame ${row.cause}`, kind.rule].filter(Boolean);
+    const facts = [row.phase, row.where, row.time, row.cause && t("because of frame {frame}", { frame: row.cause }), kind.rule].filter(Boolean);
     caption.textContent = row.what;
     token.replaceChildren(glyph(kind));
-    rule.replaceChildren(...facts.flatMap((text) => [el("span", {}, text), " "]), kind.left_out ? el("span.left-out", {}, kind.left_out) : "");
+    rule.replaceChildren(...facts.flatMap((text) => [el("span", text), " "]), kind.left_out && el("span.left-out", kind.left_out));
   }
   // The reason, and the table in place of all pictures.
   function fail(error) {
@@ -128,11 +128,11 @@ function makePlayer(section, firstStory, scene, hooks) {
   async function copy(text) {
     try {
       await navigator.clipboard.writeText(text);
-      announce("Copied.", true);
+      announce(t("Copied."), true);
     } catch {
       toggleMore(true);
       more.showToken(text);
-      announce("Press Ctrl+C to copy.", true);
+      announce(t("Press Ctrl+C to copy."), true);
     }
   }
   function newAnswers(found) {
@@ -144,31 +144,31 @@ function makePlayer(section, firstStory, scene, hooks) {
   }
   function answered(gate, value, confidence) {
     newAnswers({ [gate.id]: { value: String(value), confidence } });
-    announce("Your prediction is in; the story goes on.");
+    announce(t("Your prediction is in; the story goes on."));
     controls.next.focus();
     hooks.answered?.(answers);
     if (!hooks.ask) return;
     clearTimeout(waiting);
-    waiting = setTimeout(() => (gates.noKernel(KERNEL_GONE), show()), 3000);
+    const gone = t("Kernel not connected: you can go on stepping; run the cell again to change the machine.");
+    waiting = setTimeout(() => (gates.noKernel(gone), show()), 3000);
     hooks.ask({ verb: "answer", id: gate.id, value: String(value), confidence });
   }
 
   // ---- panels
-  const toggleTable = () => stage.openTable(!stage.table.isOpen());
   function toggleMore(open = more.node.hidden) {
     more.node.hidden = !open;
-    moreButton.setAttribute("aria-expanded", String(open));
+    moreButton.ariaExpanded = open;
   }
   async function full() {
     const now = section.classList.contains("full");
     if (now && document.fullscreenElement) await document.exitFullscreen();
-    else if (!now) await section.requestFullscreen?.().catch(() => undefined);
+    else if (!now) await section.requestFullscreen?.().catch(() => {});
     setFull(!now);
   }
   function setFull(now) {
     const picture = now && stage.picture()?.picture;
     section.classList.toggle("full", now);
-    if (picture) section.style.setProperty("--scale", String(Math.max(1, Math.min(2, (innerWidth - 16) / picture.width, (innerHeight - 140) / picture.height))));
+    if (picture) section.style.setProperty("--scale", Math.max(1, Math.min(2, (innerWidth - 16) / picture.width, (innerHeight - 140) / picture.height)));
     else section.style.removeProperty("--scale");
     stage.measure();
   }
@@ -185,10 +185,10 @@ function makePlayer(section, firstStory, scene, hooks) {
     return inPage;
   }
 
-  const to = (where) => go(where, { manual: true });
+  const { to } = ctx;
   listenKeys(ctx, hooks.on, {
     ArrowLeft: () => controls.step(-1), ArrowRight: () => controls.step(1), PageUp: () => to(k - 10), PageDown: () => to(k + 10),
-    Home: () => to(0), End: () => to(last), n: () => more.kind(1), p: () => more.kind(-1), c: more.cause, t: toggleTable, f: full,
+    Home: () => to(0), End: () => to(last), n: () => more.kind(1), p: () => more.kind(-1), c: more.cause, t: stage.toggleTable, f: full,
   }, escape);
   hooks.on(document, "fullscreenchange", () => document.fullscreenElement || setFull(false));
   hooks.on(document, "visibilitychange", () => document.hidden && clock.pause(true));
@@ -228,7 +228,7 @@ function makePlayer(section, firstStory, scene, hooks) {
     destroy() {
       clearTimeout(waiting);
       clock.destroy();
-      stage.table.destroy();
+      stage.table.stop();
       sight.disconnect();
       size.disconnect();
     },

@@ -25,16 +25,15 @@ export default {
         }
       },
     });
-    const follow = () => player.go(model.get("step")), hear = (message) => player.hear(message);
-    const open = () => player.answersChanged(model.get("answers"));
-    model.on("change:step", follow);
-    model.on("change:answers", open);
-    model.on("msg:custom", hear);
+    const heard = {
+      "change:step": () => player.go(model.get("step")),
+      "change:answers": () => player.answersChanged(model.get("answers")),
+      "msg:custom": (message) => player.hear(message),
+    };
+    for (const [name, hear] of Object.entries(heard)) model.on(name, hear);
     return () => {
       clearTimeout(rest);
-      model.off("change:step", follow);
-      model.off("change:answers", open);
-      model.off("msg:custom", hear);
+      for (const [name, hear] of Object.entries(heard)) model.off(name, hear);
       player.destroy();
     };
   },
