@@ -75,6 +75,13 @@ def settle_down(q, at, time, ticket):
 
 
 @routine
+def holds(m, kind, who, what):
+    """Whether a seat holds something."""
+    seat = seat_of(kind, who, what)
+    return seat >= 0 and m["agenda"]["seat"][seat]["place"] != 0
+
+
+@routine
 def cancel(m, kind, who, what):
     """Take out what a seat holds; False if it held nothing."""
     q, seat = m["agenda"], seat_of(kind, who, what)

@@ -38,6 +38,7 @@ RUN = [
     ("left", I, (NESTED,)),  # nanoseconds of work: the burst, then each handler; -1: no end
     ("silent", I),  # bit k: the handler at depth k owes no EOI
     ("since", I),  # it has been running, and is paid, since; later than now while the hypervisor is at work for it
+    ("joined", I),  # when it came to the scheduler
     ("changed", I),  # when it came into its state
     ("vtime", I),  # nanoseconds run, at weight 100
     ("spare", I),  # what the division left
@@ -313,7 +314,7 @@ def place(m, trace):
     """Put those that wait where there is room; one that just woke may go before one that runs."""
     s, tried = m["scheduler"], ZERO
     s["free"] = 0
-    for _ in range(2 * m["run"].shape[0]):
+    while True:
         vp = next_of(m, tried)
         if vp < 0:
             break
@@ -326,6 +327,7 @@ def place(m, trace):
         m["run"][vp]["woken"] = 0
         if lp >= 0:
             enter(m, trace, vp, lp, s["slice"])
+            tried = ZERO  # a core may have changed its partition: those passed over may fit now
     s["free"] = 0
 
 

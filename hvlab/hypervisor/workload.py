@@ -12,7 +12,7 @@ let anything come between.
 
 from hvlab.hardware import apic
 from hvlab.hypervisor import synic, virtual_apic
-from hvlab.hypervisor.agenda import PAUSE_END, put
+from hvlab.hypervisor.agenda import PAUSE_END, holds, put
 from hvlab.hypervisor.scheduler import (
     ABSENT,
     HALTED,
@@ -28,7 +28,6 @@ from hvlab.hypervisor.scheduler import (
     account,
     arm,
     at_cap,
-    change,
     hold,
     leave,
     ready,
@@ -39,6 +38,16 @@ from hvlab.trace import scheduler_events as events
 
 BY_HAND, MODEL, SOFTWARE = I(0), I(1), I(2)  # who takes the interrupts of a virtual processor
 ENDLESS, UNTIL_INTERRUPT = I(-1), I(-1)
+LONGEST = I(1 << 56)
+
+
+@routine
+def join(m, r):
+    """Give a virtual processor to the scheduler, with empty books."""
+    now = m["now"]
+    r["joined"], r["changed"], r["since"], r["woken_at"] = now, now, now, -1
+    r["ran"], r["waited"], r["halted"], r["capped"], r["overhead"] = ZERO, ZERO, ZERO, ZERO, ZERO
+    r["state"] = HALTED
 
 
 @routine
@@ -46,20 +55,18 @@ def start(m, trace, vp, cause, burst, pause, handler, takes):
     """Give a virtual processor its work, and to the scheduler if it is not there yet."""
     r = m["run"][vp]
     if r["state"] == ABSENT:
-        r["changed"] = m["now"]
+        join(m, r)
     elif r["state"] == RUNNING:
         account(m, r)
-    r["burst"], r["pause"], r["handler"], r["takes"] = burst, pause, max(handler, ZERO), takes
-    if r["depth"] == 0:
-        r["left"][0] = burst
-    m["scheduler"]["attention"] |= ONE << vp
+    r["burst"], r["pause"] = max(min(burst, LONGEST), ENDLESS), max(min(pause, LONGEST), UNTIL_INTERRUPT)
+    r["handler"], r["takes"] = max(min(handler, LONGEST), ZERO), takes
+    r["left"][0] = r["burst"]
     r["cause"] = cause
-    if r["state"] == ABSENT or r["state"] == HALTED:
-        if burst == 0:
-            change(m, r, HALTED)
-        else:
-            ready(m, trace, vp, cause, STARTED)
-    return cause
+    m["scheduler"]["attention"] |= ONE << vp
+    if r["state"] == HALTED and (r["burst"] != 0 or r["depth"] != 0):
+        ready(m, trace, vp, cause, STARTED)
+    elif r["burst"] == 0 and r["depth"] == 0 and r["state"] == RUNNING:
+        nothing_left(m, trace, vp, r)
 
 
 @routine
@@ -115,9 +122,8 @@ def halt(m, trace, vp, cause):
     if r["state"] == RUNNING:
         leave(m, trace, vp, HALTS, HALTED)
     else:
-        r["changed"] = m["now"]
+        join(m, r)
         r["left"][0] = ENDLESS
-        change(m, r, HALTED)
     return True
 
 
@@ -134,11 +140,13 @@ def work_done(m, mem, trace, vp, r):
     """A handler or a burst came to its end."""
     depth = r["depth"]
     if depth == 0:
-        if r["pause"] > 0:
+        if r["pause"] > 0 and not holds(m, PAUSE_END, vp, ZERO):
             put(m, m["now"] + r["pause"], PAUSE_END, vp, ZERO, ZERO, r["cause"])
         nothing_left(m, trace, vp, r)
         return
-    if r["silent"] >> depth & 1 == 0:
+    if m["apic"][vp]["nmi_runs"] != 0:
+        r["cause"] = apic.end_nmi(m, trace, vp, r["cause"])
+    elif r["silent"] >> depth & 1 == 0:
         _, r["cause"] = synic.end(m, mem, trace, vp, r["cause"])
     else:
         r["cause"] = apic.end_nmi(m, trace, vp, r["cause"])
