@@ -3,13 +3,14 @@
 import importlib.util
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,14 @@ def write_notebooks(folder: Path) -> None:
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """Run a JupyterLab with folders of its own on the loopback, and give its address."""
+def served(lessons: Mapping[str, Path] | None = None) -> Iterator[str]:
+    """Run a JupyterLab with folders of its own on the loopback, and give its address; `lessons` are copied into it."""
     with tempfile.TemporaryDirectory(prefix="hvlab-bench-", ignore_cleanup_errors=True) as name:
         home, work = Path(name), Path(name) / "work"
         work.mkdir()
         write_notebooks(work)
+        for copied, path in (lessons or {}).items():
+            shutil.copyfile(path, work / copied)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -72,7 +75,7 @@ def served() -> Iterator[str]:
             "IdentityProvider.token": "",
         }
         words = [sys.executable, "-m", "jupyterlab", *(f"--{key}={value}" for key, value in settings.items())]
-        own = {**os.environ, **{key: str(home / key) for key in folders}}
+        own = {**os.environ, "PYTHONPATH": str(ROOT), **{key: str(home / key) for key in folders}}
         with (home / "log").open("w") as log, subprocess.Popen(words, env=own, stdout=log, stderr=log, cwd=work) as lab:
             try:
                 yield answering(f"http://127.0.0.1:{port}", lab, home / "log")

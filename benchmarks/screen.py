@@ -28,6 +28,7 @@ from hvlab.view import export
 from hvlab.view.esm import STATIC, css, join, source
 from hvlab.view.still import still_html
 
+ROOT = Path(__file__).resolve().parent.parent
 PAUSE_MS = 100  # between two steps: the fill of a cell still moves when the next one comes
 KIB, MIB = 1024, 1024 * 1024
 STORIES = ("4x4 walk", "500 events", "100,000 events")
@@ -40,6 +41,9 @@ MODULE, JOINED = "screen: largest .mjs, KiB", "screen: joined module of the widg
 SHEET = "screen: style sheet, KiB"
 PAGE, NODES = "screen: HTML export, 500 events, KiB", "screen: SVG nodes of one picture, most of all"
 HEAP, IDLE = "screen: heap growth of 12 players, MiB", "screen: timers and animation frames of 12 idle players"
+LESSON_FIRST = "screen: lesson {}, Run to its first story, s"
+LESSON_MEMORY = "screen: lesson {}, kernel memory after its last cell, MiB"
+LESSONS = [path.name[:2] for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
 MOST = {
     **{WORK.format(name): 16.0 for name in STORIES},
     **{DRAWING.format(name): 8.0 for name in STORIES},
@@ -59,6 +63,8 @@ MOST = {
     NODES: 1500,
     HEAP: 40,
     IDLE: 0,
+    **{LESSON_FIRST.format(number): 2 for number in LESSONS},
+    **{LESSON_MEMORY.format(number): 300 for number in LESSONS},
 }
 Found = tuple[str, list[float], str]
 Measure = Callable[[], Iterator[Found]]
@@ -283,9 +289,7 @@ def target(name: str) -> str:
 
 def everything(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
     """Yield one row for each screen budget that is wanted; what could not be measured says why and is not met."""
-    from benchmarks.notebook import in_lab
-
-    for measure, names in groups(quick, in_lab):
+    for measure, names in groups(quick):
         if not any(map(wanted, names)):
             continue
         try:
@@ -297,9 +301,16 @@ def everything(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
                 yield Row(name, None, None, None, target(name), False, f"not measured: {missing}")
 
 
-def groups(quick: bool, in_lab: Callable[[bool], Iterator[Found]]) -> list[tuple[Measure, list[str]]]:
+def groups(quick: bool) -> list[tuple[Measure, list[str]]]:
     """Return each way of measuring with the names of the rows that it yields."""
+    from benchmarks.lessons import kernels, stories
+    from benchmarks.notebook import in_lab
+
     counted = [EVENTS_500, EVENTS_100K, MODULE, JOINED, SHEET, PAGE]
     notebook = [name for name in MOST if "cell run" in name or "JupyterLab" in name]
-    pages = [name for name in MOST if name not in counted + notebook]
-    return [(sizes, counted), (lambda: in_pages(quick), pages), (lambda: in_lab(quick), notebook)]
+    first, memory = ([name.format(number) for number in LESSONS] for name in (LESSON_FIRST, LESSON_MEMORY))
+    pages = [name for name in MOST if name not in [*counted, *notebook, *first, *memory]]
+    return [
+        (sizes, counted), (lambda: in_pages(quick), pages), (lambda: in_lab(quick), notebook),
+        (lambda: stories(quick), first), (lambda: kernels(quick), memory),
+    ]  # fmt: skip

@@ -12,16 +12,15 @@ import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any, Final
-
-import matplotlib
-from IPython.display import Image
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from typing import TYPE_CHECKING, Any, Final
 
 from hvlab.lab.study import Row, Table
 from hvlab.story.topology import Layout
+
+if TYPE_CHECKING:  # matplotlib is loaded when something is drawn, not by the import cell of a lesson
+    from IPython.display import Image
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, SOFT, LINE, FAINT, FAULT = "#1f1f1f", "#595959", "#767676", "#dcdcdc", "#b00020"
 # ink, tint, line style, marker, hatch: each alone tells the series apart
@@ -69,6 +68,8 @@ class Chart:
         self.title, self.alt, self.text, self.figure = title, alt, text, figure
 
     def _saved(self, form: str, **more: Any) -> bytes:
+        import matplotlib
+
         out = io.BytesIO()
         with matplotlib.rc_context(STYLE):
             self.figure.savefig(out, format=form, facecolor="white", **more)
@@ -80,6 +81,8 @@ class Chart:
 
     def image(self, scale: float = 2.0) -> Image:
         """The picture as PNG, `scale` dots a pixel, with its alternative text."""
+        from IPython.display import Image
+
         return Image(self._saved("png", dpi=72 * scale), alt=self.alt, width=WIDTH)
 
     def __repr__(self) -> str:
@@ -97,6 +100,9 @@ class Chart:
 
 def drawn(title: str, alt: str, text: str, height: float, draw: Callable[[Figure], None]) -> Chart:
     """Make a figure of 844 x `height` pixels and let `draw` fill it."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
         draw(figure)
@@ -181,6 +187,8 @@ def costs(study: Table) -> Chart:
             _frame(axes, "" if k == 0 else f"page size: guest / second level ({ASSUMED})", words)
             axes.set_xticks(range(len(groups)), groups if k else [""] * len(groups))
         figure.suptitle("What translation costs, by page size (log scales)", x=0.02, y=0.975, ha="left", fontsize=16)
+        from matplotlib.patches import Rectangle
+
         patches = [
             Rectangle((0, 0), 1, 1, facecolor=tint, edgecolor=ink, hatch=hatch)
             for ink, tint, _, _, hatch in _series(names)

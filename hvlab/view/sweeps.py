@@ -1,16 +1,18 @@
 """Charts of the lessons' sweeps: what one knob does to all of a run."""
 
-from typing import Final
+from __future__ import annotations
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from typing import TYPE_CHECKING, Final
 
 from hvlab.lab.slices import AIM, Slices
 from hvlab.lab.spread import LEVELS, Spreads, size
 from hvlab.language import _
 from hvlab.trace.words import say
 from hvlab.view.figures import FAULT, INK, SERIES, Chart, drawn
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MICRO: Final = 1000  # nanoseconds
 KIB: Final = 1024
@@ -71,6 +73,8 @@ def table_memory(sweep: Spreads) -> Chart:
     data = rows[0].pages * 4
 
     def draw(figure: Figure) -> None:
+        from matplotlib.patches import Rectangle
+
         axes = figure.add_axes((0.1, 0.15, 0.86, 0.68))
         for k, row in enumerate(rows):
             _stack(axes, k, row.tables)
