@@ -83,7 +83,7 @@ def test_a_folder_says_of_each_file_what_became_of_it(tmp_path, capsys):
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "keys.json").write_bytes(gzip.decompress(sample("x86_pkeys").read_bytes()))
     (tmp_path / "pic.bin").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(600))
-    (tmp_path / "slots.json").write_text('{"meta": {"name": "synic_slots", "n": 0}, "cases": []}')
+    (tmp_path / "slots.json").write_text('{"meta": {"name": "vtd_dma", "n": 0}, "cases": []}')
 
     code = main([tmp_path])
 
@@ -91,7 +91,7 @@ def test_a_folder_says_of_each_file_what_became_of_it(tmp_path, capsys):
     assert code == 0
     assert said[0] == "keys: 398 cases, 398 agree, 0 differ"
     assert said[1].startswith("pic.bin: not a file of a known form")
-    assert said[2].startswith("slots: ") and "comes with the SynIC capability" in said[2]
+    assert said[2].startswith("slots: ") and "comes with the IOMMU capability" in said[2]
 
 
 def test_nothing_to_compare_is_a_failure(tmp_path, capsys):

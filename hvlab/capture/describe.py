@@ -17,6 +17,7 @@ from hvlab.capture.counts import (
     VectorsSummary,
 )
 from hvlab.capture.kinds import recognise
+from hvlab.capture.kvmlog import KvmLog
 from hvlab.capture.load import Capture, load
 from hvlab.capture.summary import summary
 from hvlab.errors import plain
@@ -54,6 +55,9 @@ def describe(path: str | os.PathLike[str], study: Study | None = None) -> str:
 
 def tell(capture: Capture, opening: str, study: Study | None = None) -> str:
     """The same for a capture that is already loaded."""
+    if isinstance(capture, KvmLog):
+        span = capture.events[-1].seconds - capture.events[0].seconds
+        return f"{opening}\n{count(len(capture), 'event')} in {span:.1f} s.\n\n{capture!r}"
     lines = [opening, *_lines(summary(capture))]
     if study is not None and isinstance(capture, AddressTrace):
         lines += ["", study(capture)]

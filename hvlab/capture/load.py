@@ -8,17 +8,19 @@ from typing import Any, Final
 
 from hvlab.capture.accesses import AddressTrace, address_trace, lackey_trace
 from hvlab.capture.kinds import KINDS, recognise
+from hvlab.capture.kvmlog import KvmLog, kvm_log
 from hvlab.capture.tables import NestedTables, PageTables, nested_tables, page_tables
 from hvlab.capture.vectors import Vectors, load_vectors
 from hvlab.errors import BadRequest
 
-Capture = PageTables | NestedTables | AddressTrace | Vectors
+Capture = PageTables | NestedTables | AddressTrace | Vectors | KvmLog
 
 LOADERS: Final[dict[str, Callable[[str | os.PathLike[str]], Any]]] = {
     "page-tables": page_tables,
     "nested-tables": nested_tables,
     "address-trace": address_trace,
     "lackey": lackey_trace,
+    "kvm-trace": kvm_log,
 }
 
 

@@ -18,7 +18,8 @@ def samples() -> dict[str, Path]:
 def texts() -> dict[str, Path]:
     """The shipped texts, as a guest or a kernel's tracer printed them: name to path."""
     folder = Path(str(files("hvlab") / "data"))
-    return {path.name.removesuffix(".txt"): path for path in sorted(folder.glob("*.txt"))}
+    found = (path for path in folder.iterdir() if path.name.endswith((".txt", ".txt.gz")))
+    return {path.name.removesuffix(".gz").removesuffix(".txt"): path for path in sorted(found)}
 
 
 def sample(name: str) -> Path:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hvlab.capture.kinds import Kind, recognise
+from hvlab.capture.kvmlog import KvmLog
 from hvlab.capture.load import load
 from hvlab.capture.tables import NestedTables, PageTables
 from hvlab.capture.vectors import Vectors
 from hvlab.errors import BadFile, BadRequest, HvlabError
 from hvlab.verify.count import Count
+from hvlab.verify.synic import kvm_trace
 from hvlab.verify.tables import nested_tables, page_tables
 from hvlab.verify.vectors import VECTORS
 
@@ -60,6 +62,8 @@ def replay(path: str | Path) -> Count:
         return nested_tables(capture)
     if isinstance(capture, Vectors) and capture.name in VECTORS:
         return VECTORS[capture.name](capture.cases)
+    if isinstance(capture, KvmLog):
+        return kvm_trace(capture)
     raise BadRequest(f"{path}", "a file without an oracle", "hvlab open")
 
 

@@ -13,6 +13,7 @@ from hvlab.hardware.second_level import EPT
 from hvlab.hypervisor.partition import STATE
 from hvlab.verify.apic import apic_priority, apic_sequences
 from hvlab.verify.count import Count
+from hvlab.verify.synic import synic_slots
 from hvlab.wire.x64 import Cr0, Cr4, Efer, EptEntry, PageTableEntry, Rflags
 
 ACCESSES = [int(a) for a in (READ, WRITE, FETCH, IMPLICIT, IMPLICIT | WRITE, USER, USER | WRITE, USER | FETCH)]
@@ -168,4 +169,5 @@ VECTORS: dict[str, Callable[[Any], Count]] = {
     "ept_permissions": ept_permissions,
     "apic_priority": apic_priority,
     "apic_sequences": apic_sequences,
+    "synic_slots": synic_slots,
 }

@@ -21,7 +21,7 @@ HOST = "99@1795387484.807040:vmbus_recv_message type 14 size 40\n"
 BOOT = b"\xeb\x3c\x90mkfs.fat\0" + bytes(498) + b"\x55\xaa"
 FOOTER = b"conectix" + bytes(504)
 
-VECTORS_HERE = ("x86_page_access", "x86_pkeys", "ept_permissions", "apic_priority", "apic_sequences")
+VECTORS_HERE = ("x86_page_access", "x86_pkeys", "ept_permissions", "apic_priority", "apic_sequences", "synic_slots")
 
 LATER = [
     ("dmesg", DMESG),
@@ -30,7 +30,6 @@ LATER = [
     ("lsvmbus", LSVMBUS.replace("\t", "        ").replace("\n", "   \n")),
     ("ftrace", "# tracer: nop\n#\n" + FTRACE),
     ("ftrace", FTRACE),
-    ("kvm-trace", KVM * 3),
     ("host-trace", HOST),
     ("sysfs", "/sys/bus/vmbus:\ntotal 0\ndrwxr-xr-x 2 0 0 0 Nov 22 22:45 devices\n"),
     ("cpu-flags", "kvm=off,hv-relaxed,hv-vpindex,hv-synic,hv-stimer\n"),
@@ -108,9 +107,17 @@ def test_members_of_no_known_layout_are_refused(tmp_path):
 def test_every_kind_is_here_or_says_what_it_waits_for():
     here = {kind.name for kind in KINDS.values() if kind.ready}
 
-    assert here == {"page-tables", "nested-tables", "address-trace", "lackey", *VECTORS_HERE}
+    assert here == {"page-tables", "nested-tables", "address-trace", "lackey", "kvm-trace", *VECTORS_HERE}
     for kind in KINDS.values():
         assert kind.ready or kind.says() == f"{kind.phrase}: {kind.waits_for}"
+
+
+def test_a_kvm_trace_is_loaded_by_its_content_packed_or_not(tmp_path):
+    path = written(tmp_path / "no_name_helps", KVM * 3)
+    packed = written(tmp_path / "packed", gzip.compress(path.read_bytes()))
+
+    assert len(load(path)) == len(load(packed)) == 3
+    assert "SVERSION" in describe(packed)
 
 
 @pytest.mark.parametrize(("end", "kind"), [(bytes(512), "raw-disk"), (FOOTER, "vhd-fixed")])

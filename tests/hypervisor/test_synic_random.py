@@ -12,7 +12,7 @@ from hvlab.wire.synic import StimerConfig
 from hvlab.wire.tlfs import MessageHeader, Msr
 from hypervisor.desk import FLAGS, MESSAGES, PAGE, VECTOR, Desk
 
-STEPS = 200 if PLAIN else 2500
+STEPS = 150 if PLAIN else 600
 # connection -> (SINT, processor or None for any, flags)
 WIRES = {
     4: (2, 0, None),

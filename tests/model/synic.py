@@ -177,6 +177,8 @@ class Synic:
         return self.vps[vp].pending.get(sint, 0)
 
     def clear_flags(self, vp: int, sint: int) -> int:
+        if not self.vps[vp].flags_page:
+            return 0
         gone = {at for at in self.vps[vp].flags if at[0] == sint}
         self.vps[vp].flags -= gone
         return len(gone)

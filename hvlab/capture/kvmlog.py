@@ -1,0 +1,119 @@
+"""What KVM recorded of a real guest's SynIC: the kernel's trace points ``kvm_hv_*``.
+
+One line is one event: ``TASK [CPU] FLAGS TIME: kvm_hv_synic_set_msr: vcpu_id 0 msr 0x40000083 data 0x288f001 host 0``.
+`host 1` marks what the emulator itself set before the guest ran. Source: Linux arch/x86/kvm/trace.h.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from hvlab.capture.gate import content, text_lines
+from hvlab.errors import BadFile
+from hvlab.wire.tlfs import Msr, Status
+
+LINE: Final = re.compile(r"^\s*(\S{1,80})\s+\[\d{1,4}\] \S{2,8}\s+(\d{1,9}\.\d{1,9}): kvm_hv_(\w{1,40}): (.{0,400})$")
+PAIR: Final = re.compile(r"(\w+) (-?(?:0x[0-9a-f]{1,16}|\d{1,20}))(?= |$)")
+MSRS: Final = {msr.value: msr.name for msr in Msr}
+STATUS: Final = {status.value: status.name for status in Status}
+SENT: Final = "result"  # of a timer's expiry: 0 the message lies in its slot, -11 (EAGAIN) the slot was full
+CALLS: Final = {0x0B: "SendSyntheticClusterIpi", 0x5C: "PostMessage", 0x5D: "SignalEvent"}
+
+
+@dataclass(frozen=True)
+class KvmEvent:
+    """One recorded event: the line, when, what, by which task, with which numbers."""
+
+    line: int
+    seconds: float
+    kind: str
+    task: str
+    words: dict[str, int]
+
+    @property
+    def vcpu(self) -> int:
+        """The virtual processor; -1 where the line names none."""
+        return self.words.get("vcpu_id", self.words.get("vcpu", -1))
+
+    @property
+    def by_guest(self) -> bool:
+        """Whether the guest did it, not the emulator."""
+        return self.words.get("host", 0) == 0
+
+
+@dataclass(frozen=True)
+class KvmLog:
+    """The events of a trace, in order, and how many other lines it has."""
+
+    events: tuple[KvmEvent, ...]
+    others: int
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def of(self, vcpu: int) -> list[KvmEvent]:
+        """Return the events of one virtual processor."""
+        return [event for event in self.events if event.vcpu == vcpu]
+
+    @property
+    def vcpus(self) -> list[int]:
+        """Return the virtual processors that the trace names."""
+        return sorted({event.vcpu for event in self.events} - {-1})
+
+    def rows(self) -> list[tuple[str, str, int]]:
+        """Return what happened how often: (what, in detail, how many times)."""
+        seen = Counter(_row(event) for event in self.events)
+        return [(what, detail, count) for (what, detail), count in sorted(seen.items())]
+
+    def __repr__(self) -> str:
+        head = ("what", "in detail", "times")
+        table = [head, *((what, detail, f"{count:,}") for what, detail, count in self.rows())]
+        wide = [max(len(row[k]) for row in table) for k in range(2)]
+        return "\n".join(f"{a.ljust(wide[0])}  {b.ljust(wide[1])}  {c.rjust(6)}" for a, b, c in table)
+
+
+def _row(event: KvmEvent) -> tuple[str, str]:
+    words, who = event.words, f"VP {event.vcpu}"
+    if event.kind == "synic_set_msr":
+        name = MSRS.get(words.get("msr", 0), f"{words.get('msr', 0):#x}")
+        return "register written", f"{name} by {'the guest' if event.by_guest else 'the emulator'}, {who}"
+    if event.kind == "synic_set_irq":
+        return "SINT raised", f"SINT {words.get('sint', -1)}, vector {words.get('vector', 0):#x}, {who}"
+    if event.kind == "stimer_expiration":
+        said = "its message was delivered" if words.get(SENT, 0) == 0 else "its slot was full"
+        return "timer expired", f"timer {words.get('timer', -1)}: {said}, {who}"
+    if event.kind == "hypercall":
+        code = words.get("code", 0)
+        return "hypercall", CALLS.get(code, f"{code:#06x}")
+    if event.kind == "hypercall_done":
+        status = words.get("result", 0) & 0xFFFF
+        return "hypercall answered", STATUS.get(status, f"{status:#x}")
+    if event.kind == "notify_acked_sint":
+        return "SINT acknowledged", f"by EOM or EOI, {who}"
+    detail = f"timer {words['timer']}, {who}" if "timer" in words else who if event.vcpu >= 0 else "any"
+    return event.kind.replace("_", " "), detail
+
+
+def kvm_log(path: str | os.PathLike[str]) -> KvmLog:
+    """Read a trace of KVM's Hyper-V events, packed by gzip or not.
+
+    Raises
+    ------
+    BadFile
+        For a file without one such line, or one that the import gate refuses.
+    """
+    found, others = list[KvmEvent](), 0
+    for number, line in enumerate(text_lines(path, content(path)), 1):
+        parts = LINE.match(line)
+        if parts is None:
+            others += bool(line.strip())
+            continue
+        words = {name: int(value, 0) for name, value in PAIR.findall(parts[4])}
+        found.append(KvmEvent(number, float(parts[2]), parts[3], parts[1], words))
+    if not found:
+        raise BadFile(path, "the text", "no line of kvm_hv_*", "a trace of KVM's Hyper-V events")
+    return KvmLog(tuple(found), others)
