@@ -288,6 +288,8 @@ def name_of(steps: Sequence[Step]) -> str:
     if "intercept_posted" in kinds or "vp_exited" in kinds:
         return _("intercept")
     named = {"msr_written": _("MSR write"), "msr_read": _("MSR read"), "cpuid_answered": "CPUID"}
+    named |= {"device_interrupt": _("device interrupt"), "pin_sent": _("device interrupt"), "ipi_sent": "IPI"}
+    named |= {"apic_timer_expired": _("APIC timer"), "vector_raised": _("interrupt"), "vector_ended": "EOI"}
     return next((named[kind] for kind in kinds if kind in named), _("access"))
 
 

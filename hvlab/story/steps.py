@@ -48,9 +48,21 @@ INTERRUPTS: Final = {
     **dict.fromkeys(("pin_sent", "pin_ended", "pin_programmed"), ("APIC", "", "I")),
     **dict.fromkeys(("pin_masked", "pin_held"), ("APIC", "", "!")),
 }
+SCHEDULING: Final = {
+    **dict.fromkeys(("vp_ready", "vp_descheduled"), ("scheduler", "", "W")),
+    "vp_scheduled": ("scheduler", PROCESSORS, "W"),
+    "vp_halted": ("@kernel", "scheduler", "X"),
+    "device_interrupt": (PROCESSORS, "APIC", "I"),
+    "vp_interrupted": (PROCESSORS, INTERCEPTS, "X"),
+    "handler_entered": ("@kernel", "", "I"),
+    "burst_begun": ("@user", "", "W"),
+    "root_signalled": ("scheduler", "root.VID", "M"),
+    "vp_dispatched": ("root.VID", "scheduler", "H"),
+}
 AT: Final[dict[str, tuple[str, str, str]]] = {
     **WALK,
     **INTERRUPTS,
+    **SCHEDULING,
     **SYNIC,
     "tlb_flushed": ("@flusher", "", "A"),
     "hypercall_entered": ("@caller", CALLS, "H"),

@@ -113,10 +113,14 @@ class SystemLens:
             gates=gates,
             places=places({self.guest: self.name} if self.name else {}, self.cards),
             phases=self.phases(trace),
-            enums=enums(self.guest, self.name),
+            enums=self.enums(trace),
             token=token,
             about=about or _("Each arrow is one recorded event; its token says by shape and letter what travels."),
         )
+
+    def enums(self, trace: Trace) -> dict[str, dict[int, str]]:
+        """Return the words of its facts."""
+        return enums(self.guest, self.name)
 
     def told(self, trace: Trace) -> list[Step]:
         """Return the steps of the story."""
