@@ -12,6 +12,7 @@ from hvlab.capture.load import load
 from hvlab.errors import BadFile
 from hvlab.verify import replay
 from hvlab.verify.synic import synic_slots
+from hvlab.view import report
 
 
 def text():
@@ -78,6 +79,12 @@ def test_a_trace_is_told_as_a_table():
     assert re.search(r"SINT raised +SINT 2, vector 0xf3, VP 1 +272", describe(sample("kvm_synic")))
     assert ("hypercall", "PostMessage", 9) in log.rows()
     assert ("register written", "EOM by the guest, VP 0", 5) in log.rows()
+
+
+def test_a_page_of_a_trace_has_the_table():
+    page = report.html(sample("kvm_synic"))
+
+    assert '<tr><td>hypercall</td><td>PostMessage</td><td class="number">9</td></tr>' in page
 
 
 def test_a_text_without_such_lines_is_refused(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 from hvlab.capture import AddressTrace, NestedTables, Summary, TablesSummary, TraceSummary, VectorsSummary, summary
 from hvlab.capture.describe import IN_FULL, tell
 from hvlab.capture.kinds import recognise
+from hvlab.capture.kvmlog import KvmLog
 from hvlab.capture.load import Capture, load
 from hvlab.errors import BadRequest, plain
 from hvlab.lab.study import behaviour
@@ -59,6 +60,9 @@ def html(path: str | os.PathLike[str]) -> str:
     if not kind.ready:
         return page(shown, [section("What it is", _words([f"{shown} is {kind.says()}."]))])
     capture = load(path)
+    if isinstance(capture, KvmLog):
+        said = [f"{shown} is {kind.phrase}.", f"{len(capture):,} events, {capture.others:,} other lines."]
+        return page(shown, [section("What it is", _words(said)), section("What happened", _happened(capture))])
     numbers = summary(capture)
     first, *others = tell(capture, f"{shown} is {kind.phrase}.").split("\n\n")
     sections = [section("What it is", _words(first.splitlines()) + "".join(_pictures(capture, numbers)))]
@@ -86,6 +90,15 @@ def page(title: str, sections: Iterable[str]) -> str:
 def section(title: str, body: str) -> str:
     """A part of the page under a heading."""
     return f"<section><h2>{escape(plain(title))}</h2>{body}</section>"
+
+
+def _happened(log: KvmLog) -> str:
+    """What happened how often, as a table."""
+    rows = "".join(
+        f'<tr><td>{escape(what)}</td><td>{escape(detail)}</td><td class="number">{times:,}</td></tr>'
+        for what, detail, times in log.rows()
+    )
+    return f"<table><thead><tr><th>what</th><th>in detail</th><th>times</th></tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _words(lines: Iterable[str]) -> str:
