@@ -12,7 +12,7 @@ import numpy as np
 from hvlab.hardware import apic, flush, processor
 from hvlab.hardware.memory import signed
 from hvlab.hardware.processor import FETCH, PEEK, READ, USER, WRITE
-from hvlab.hypervisor import pages, ports
+from hvlab.hypervisor import clockwork, pages, ports, scheduler
 from hvlab.hypervisor.address import R, leaf, map_page, over
 from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.partition import Life, find_vp, vpid_of
@@ -66,6 +66,7 @@ def setup(hv: Hypervisor, vp: int, slot: int, index: int) -> None:
     """Put a virtual processor into the state after reset, and its second level in place."""
     record, guest, machine = hv.state["vp"][0, vp], hv.state["guest"][0, vp], hv.state["hypervisor"][0]
     hv.state["vp"][0, vp], hv.state["guest"][0, vp] = np.zeros((), record.dtype), np.zeros((), guest.dtype)
+    hv.state["exits"][0, vp] = 0
     for name, value in RESET.items():
         record[name] = value
     record["lp"], record["vpid"], record["space"] = vp % int(machine["lps"]), vpid_of(vp), slot
@@ -95,15 +96,20 @@ def remove(hv: Hypervisor, vp: int) -> None:
     record, guest = hv.state["vp"][0, vp], hv.state["guest"][0, vp]
     slot, index, spn = int(guest["partition"]), int(guest["index"]), int(guest["message_spn"])
     parent = int(hv.state["partition"]["parent"][0, slot])
+    if hv.state["run"]["state"][0, vp] != scheduler.ABSENT:
+        hv.turn([(0, clockwork.STOP, vp)])
     ports.forget_vp(hv, vp)
     if guest["message_mapped"]:
         map_page(hv, parent, spn, 0, None)
         hv.owe_flush(parent)
-    flush.one_tag(hv.state["lp"][0, int(record["lp"])]["tlb"], int(record["vpid"]))
+    for tlb in hv.lps():
+        flush.one_tag(tlb, int(record["vpid"]))
     hv.tell("tlb_flushed", what=flush.ONE_TAG, vpid=int(record["vpid"]), gva=0)
     pages.put_back(hv, spn)
     hv.state["vp"][0, vp], hv.state["guest"][0, vp] = np.zeros((), record.dtype), np.zeros((), guest.dtype)
     hv.state["apic"][0, vp] = np.zeros((), hv.state["apic"].dtype)
+    scheduler.forget(hv.state, vp)
+    hv.handlers.pop(vp, None)
     # RECORD
     hv.tell("vp_deleted", partition=hv.id_of(slot), vp_index=index, slot=vp)
 

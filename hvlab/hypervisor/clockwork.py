@@ -7,6 +7,10 @@ moment: logical processors first, then the agenda, then rows.
 SIMPLER THAN REAL: software in Python takes no time between two steps but what its calls cost.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from hvlab.hardware import apic_registers
 from hvlab.hypervisor import agenda, interrupt, scheduler, synic, synic_ops, timers, virtual_apic, workload
 from hvlab.hypervisor.agenda import APIC_TIMER, CAP_END, FOREVER, PAUSE_END, STIMER
@@ -14,7 +18,7 @@ from hvlab.hypervisor.scheduler import CAP_OVER, CAPPED, ONE, RUNNING, STOP_ROOM
 from hvlab.kernel import I, entry_point, routine
 from hvlab.trace import scheduler_events as events
 
-# a row of `work`: time, op, vp, a, b, c, d, e
+Row = Sequence[int | np.int64]  # of `work`: time, op, vp, a, b, c, d, e
 COLUMNS = 8
 # op: what a, b, c, d are; what the answer is
 TICK = I(0)  # time passes

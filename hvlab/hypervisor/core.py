@@ -20,7 +20,7 @@ from hvlab.trace.journal import Trace
 Rows = npt.NDArray[np.int64]
 ROOM = 16_384
 SILENT: Rows = np.zeros((0, COLUMNS), np.int64)
-NOT_HASHED = ("rows", "now", "steps", "count")
+NOT_HASHED = ("rows", "now", "steps", "count", "exits")
 NUMBERS = {declared.name: (declared.number, declared.fields) for declared in CATALOGUE}
 TABLE_READ, SPA_OF_ENTRY = by_name("table_entry_read").number, 4 + by_name("table_entry_read").fields.index("spa")
 
@@ -51,7 +51,7 @@ class Hypervisor:
         self.unsettled = False  # tables changed since the caches were last compared with them
         self.stale_left = False  # then, some were stale: a walk from one of them fills another stale one
         self.handlers: dict[int, Callable[[int], None]] = {}  # of VPs whose software takes its interrupts itself
-        self.chooser: Callable[[], Sequence[Sequence[int]]] = tuple  # the root's own scheduler: rows for the next turn
+        self.chooser: Callable[[], Sequence[clockwork.Row]] = tuple  # the root's own scheduler: rows for the next turn
         self._parts: list[Rows] = []
         self._depth = 0
 
@@ -124,6 +124,11 @@ class Hypervisor:
         """Let simulated time pass."""
         self.state["now"] += self.state["cost"][cost][0] * times
 
+    def leave(self, vp: int, reason: int) -> None:
+        """Count an exit of a virtual processor, and let its time pass."""
+        self.state["exits"][0, vp, reason] += 1
+        self.spend("exit")
+
     def hash(self) -> str:
         """Return a SHA-256 of state and memory: without time, recorder and counters, which a failed call may move."""
         copy = self.state.copy()
@@ -155,7 +160,7 @@ class Hypervisor:
         self.unsettled |= self.stale_left
         return fault, spa
 
-    def turn(self, rows: Sequence[Sequence[int]] = (), until: int | None = None) -> Rows:
+    def turn(self, rows: Sequence[clockwork.Row] = (), until: int | None = None) -> Rows:
         """Let simulated time pass: do each row (time, operation, VP, …) at its time, and whatever is due meanwhile.
 
         Parameters
@@ -175,6 +180,7 @@ class Hypervisor:
             work[k, : len(row)] = row
         answer, s, now = np.zeros(len(work), np.int64), self.state["scheduler"][0], int(self.state["now"][0])
         end, done = max(now, *work[:, 0].tolist(), now if until is None else until), 0
+        where = self.state["vp"]["lp"][0].copy()
         while True:
             s["asked"] = self.cause
             done += int(clockwork.turn(self.state, self.mem, self.trace, work[done:], answer[done:], end))
@@ -185,7 +191,14 @@ class Hypervisor:
             elif s["stop"] == scheduler.STOP_ROOT:
                 self.turn(self.chooser())
             else:
+                self._moved(where)
                 return answer
+
+    def _moved(self, where: Rows) -> None:
+        """Forget what a logical processor knows of a virtual one that moves to it: it may have flushed elsewhere."""
+        for vp in np.flatnonzero(self.state["vp"]["lp"][0] != where).tolist():
+            record = self.state["vp"][0, vp]
+            flush.one_tag(self.state["lp"][0, int(record["lp"])]["tlb"], int(record["vpid"]))
 
     def _handle(self, vp: int, vector: int) -> None:
         """Let the software of a partition handle the interrupt that its virtual processor took."""

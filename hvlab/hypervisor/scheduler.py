@@ -15,6 +15,8 @@ SIMPLER THAN REAL: the core scheduler pairs any two virtual processors of a part
 
 from typing import Any
 
+import numpy as np
+
 from hvlab.hypervisor.agenda import CAP_END, FOREVER, put
 from hvlab.kernel import I, routine
 from hvlab.trace import scheduler_events as events
@@ -80,10 +82,18 @@ SLICE, GRAIN, PERIOD = 10_000_000, 1_000_000, 100_000_000  # assumed: Microsoft 
 def switch_on(state: Any) -> None:
     """Set the scheduler's own times, and what holds for every virtual processor until its parent says otherwise."""
     state["scheduler"]["slice"], state["scheduler"]["grain"], state["scheduler"]["period"] = SLICE, GRAIN, PERIOD
+    for vp in range(state["run"].shape[1]):
+        forget(state, vp)
+
+
+def forget(state: Any, vp: int) -> None:
+    """Set what a new virtual processor has: nothing of the one that stood here before."""
+    record = state["run"][0, vp]
+    state["run"][0, vp] = np.zeros((), record.dtype)
     for name, value in (("weight", WEIGHT), ("cap", WHOLE), ("affinity", EVERYWHERE)):
-        state["run"][name] = value
+        record[name] = value
     for name in ("lp", "last", "woken_at"):
-        state["run"][name] = -1
+        record[name] = -1
 
 
 @routine
@@ -333,18 +343,21 @@ def place(m, trace):
 
 @routine
 def rivals(m, lp):
-    """Return who else could use a logical processor: (of the partition that runs there, of another one)."""
+    """Return who would use a logical processor before the one there: (of its partition, of another one)."""
     own, other, s = False, False, m["scheduler"]
-    here = partition_on(m, lp)
+    who = m["lane"][lp]["vp"] - 1
+    here, runner, claim = m["guest"][who]["partition"], m["run"][who], owed(m, m["run"][who])
     core = s["kind"] == CORE and s["smt"] != 0
     for k in range(m["run"].shape[0]):
         vp = I(k)
         if waits(m, vp):
-            reach = m["run"][vp]["affinity"]
-            if m["guest"][vp]["partition"] == here or not core:
-                own = own or reach >> lp & 1 != 0
-            else:
-                other = other or reach >> (lp & ~ONE) & 3 != 0
+            r = m["run"][vp]
+            first = owed(m, r)
+            if first and not claim or first == claim and r["vtime"] <= runner["vtime"]:
+                if m["guest"][vp]["partition"] == here or not core:
+                    own = own or r["affinity"] >> lp & 1 != 0
+                else:
+                    other = other or r["affinity"] >> (lp & ~ONE) & 3 != 0
     return own, other
 
 

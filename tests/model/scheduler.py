@@ -106,6 +106,10 @@ class Machine:
     def below_reserve(self, vp: Vp) -> bool:
         return vp.reserve > 0 and vp.ran_since(self.period_start()) < self.period * vp.reserve // 65536
 
+    def claim(self, vp: Vp) -> tuple[bool, int]:
+        """Least goes first: those below their reserve, then by virtual time."""
+        return not self.below_reserve(vp), vp.virtual_time()
+
     def allowance(self, vp: Vp) -> int:
         return self.period * vp.cap // 65536
 
@@ -186,7 +190,7 @@ class Machine:
         self.look = False
         tried: set[int] = set()
         while candidates := [vp for vp in self.waiting() if vp.number not in tried]:
-            vp = min(candidates, key=lambda v: (not self.below_reserve(v), v.virtual_time(), v.number))
+            vp = min(candidates, key=lambda v: (*self.claim(v), v.number))
             tried.add(vp.number)
             lp = self.idle_place(vp)
             if lp is None and vp.preempts:
@@ -231,8 +235,9 @@ class Machine:
         vp = self.runner(lp)
         other = self.sibling(lp) if self.kind == "core" else None
         mine = {lp} if other is None else {lp, other}
-        same = any(w.affinity & {lp} for w in self.waiting() if other is None or w.partition == vp.partition)
-        foreign = other is not None and any(w.affinity & mine for w in self.waiting() if w.partition != vp.partition)
+        before = [w for w in self.waiting() if self.claim(w) <= self.claim(vp)]
+        same = any(w.affinity & {lp} for w in before if other is None or w.partition == vp.partition)
+        foreign = other is not None and any(w.affinity & mine for w in before if w.partition != vp.partition)
         told = self.kind == "root" and vp.partition != ROOT
         if same or foreign or told:
             self.off(vp, "ready")
