@@ -32,6 +32,8 @@ SYNIC: Final = {
     **dict.fromkeys(("interrupt_withheld", "timer_skipped", "timer_lost"), ("SynIC", "", "!")),
     **dict.fromkeys(("timer_started", "timer_stopped", "timer_expired"), ("SynIC", "", "M")),
     **dict.fromkeys(("eom_written", "message_taken", "event_flag_cleared", "crash_reported"), ("@kernel", "", "M")),
+    **dict.fromkeys(("routine_begun", "routine_ended", "flags_read", "flags_overwritten"), ("@kernel", "", "M")),
+    **dict.fromkeys(("message_copied", "slot_freed", "barrier_passed", "pending_tested"), ("@kernel", "", "M")),
     **dict.fromkeys(("port_created", "port_deleted", "connection_made", "connection_removed"), ("SynIC", "", "W")),
     **dict.fromkeys(("page_overlaid", "page_uncovered"), (TABLES, "", "W")),
 }

@@ -260,3 +260,69 @@ def page_uncovered(partition, vp_index, page, gpa, spa):
 )
 def crash_reported(p0, p1, p2, p3, p4, control):
     """The guest wrote CRASH_CTL after the five words of its report."""
+
+
+# what a receiver's own routine says of itself, beside the words that it writes ---------------------------------------
+
+TLFS_READING = "TLFS, inter-partition communication: recommended message handling"
+TLFS_CLEARING = "TLFS, inter-partition communication: recommended event flag handling"
+
+
+@event(
+    box=GUEST,
+    says="VP {actor}'s routine for SINT {sint} begins, because of vector {vector:hex}.",
+    rule=TLFS_READING,
+)
+def routine_begun(sint, vector):
+    """The interrupt was taken; the routine looks at slot and flags."""
+
+
+@event(
+    box=GUEST,
+    says="VP {actor} copies the message of SINT {sint}: type {kind:hex}, {size} bytes, first word {word:hex}.",
+    rule=TLFS_READING,
+)
+def message_copied(sint, kind, size, word, spa):
+    """The slot is still full: nothing else can come into it."""
+
+
+@event(box=GUEST, says="VP {actor} sets the type in the slot of SINT {sint} to 0: the slot is free.", rule=TLFS_READING)
+def slot_freed(sint, kind, spa):
+    """From here on the hypervisor may fill the slot again."""
+
+
+@event(
+    box=GUEST,
+    says="VP {actor} passes a full barrier: what it reads from here on is read after the type was set to 0.",
+    rule=TLFS_READING,
+)
+def barrier_passed(sint):
+    """Without it a processor may read MessagePending before its own write to the type is seen."""
+
+
+@event(box=GUEST, says="VP {actor} looks at MessagePending of SINT {sint}: {pending}.", rule=TLFS_READING)
+def pending_tested(sint, pending):
+    """1: another message waits, and EOM will bring it."""
+
+
+@event(
+    box=GUEST,
+    says="VP {actor} reads word {word} of the flags of SINT {sint}: {value:hex}.",
+    rule=TLFS_CLEARING,
+)
+def flags_read(sint, word, value):
+    """An ordinary read: the hypervisor may set another flag of the word at once."""
+
+
+@event(
+    box=GUEST,
+    says="VP {actor} writes 0 over word {word} of the flags of SINT {sint} without a lock: it held {old:hex}.",
+    rule=TLFS_CLEARING,
+)
+def flags_overwritten(sint, word, old, spa):
+    """A flag that was set since the word was read is gone, and nobody saw it."""
+
+
+@event(box=GUEST, says="VP {actor}'s routine for SINT {sint} ends.", rule=TLFS_READING)
+def routine_ended(sint):
+    """The virtual processor goes on with what it did before."""
