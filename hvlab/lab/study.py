@@ -27,6 +27,7 @@ from hvlab.hardware.processor import FETCH, READ, USER, WRITE
 from hvlab.hardware.tlb import Geometry
 from hvlab.kernel import PLAIN
 from hvlab.lab.guest import SIZES, Plan, Touched, guest, last_byte, touched
+from hvlab.language import N_, _
 
 Trace = AddressTrace | str | os.PathLike[str]
 SECONDS: Final = 0.015  # a slice takes so long, or up to twice: then Ctrl-C is heard
@@ -38,7 +39,7 @@ PLAIN_LIMIT: Final = 2_000  # accesses for the words of `hvlab open` where nothi
 SAME: Final = "same"
 
 WIDTH: Final = 108  # characters: what a notebook shows at 1280 x 720 without scrolling
-CROSSING: Final = "An access that crosses a 4 KiB border counts as two; a modify is a read, then a write."
+CROSSING: Final = N_("An access that crosses a 4 KiB border counts as two; a modify is a read, then a write.")
 COSTS_USED: Final = ("table_read", "l2_hit", "memory_write")
 
 
@@ -100,24 +101,24 @@ class Row:
     @property
     def pages(self) -> str:
         """The page sizes in words, the guest's over the second level's."""
-        return f"{SIZES[self.guest]} / {'none' if self.second is None else SIZES[self.second]}"
+        return f"{SIZES[self.guest]} / {_('none') if self.second is None else SIZES[self.second]}"
 
 
-WORDS: Final = (("trace", "trace", "{}"), ("TLB", "geometry", "{}"), ("guest / second", "pages", "{}"))
+WORDS: Final = ((N_("trace"), "trace", "{}"), ("TLB", "geometry", "{}"), (N_("guest / second"), "pages", "{}"))
 NUMBERS: Final = (
-    ("accesses", "accesses", "{:,}"),
-    ("L1 hits", "l1_hits", "{:,}"),
-    ("L2 hits", "l2_hits", "{:,}"),
-    ("walks", "walks", "{:,}"),
-    ("hit rate", "hit_rate", "{:.4%}"),
-    ("reads", "reads", "{:,}"),
-    ("reads/walk", "reads_per_walk", "{:.2f}"),
-    ("reads/1k", "reads_per_1000", "{:.2f}"),
+    (N_("accesses"), "accesses", "{:,}"),
+    (N_("L1 hits"), "l1_hits", "{:,}"),
+    (N_("L2 hits"), "l2_hits", "{:,}"),
+    (N_("walks"), "walks", "{:,}"),
+    (N_("hit rate"), "hit_rate", "{:.4%}"),
+    (N_("reads"), "reads", "{:,}"),
+    (N_("reads/walk"), "reads_per_walk", "{:.2f}"),
+    (N_("reads/1k"), "reads_per_1000", "{:.2f}"),
     ("ns/1k", "ns_per_1000", "{:.1f}"),
 )
-MEANING: Final = (
+MEANING: Final = N_(
     "TLB: entries for each page size, L1 + L2. guest / second: page size of the guest and of the second level. reads: "
-    "table entries read. /1k: for 1,000 accesses. "
+    "table entries read. /1k: for 1,000 accesses."
 )
 
 
@@ -150,8 +151,8 @@ class Table:
         """Head and rows as text; a word that is the same in every row is left to `same`, a column of zeros out."""
         names = (*self._words(), *(one for one in NUMBERS if any(getattr(row, one[1]) for row in self)))
         return [
-            [name for name, _, _ in names],
-            *([form.format(getattr(row, of)) for _, of, form in names] for row in self),
+            [_(name) for name, _of, _form in names],
+            *([form.format(getattr(row, of)) for _name, of, form in names] for row in self),
         ]
 
     def _words(self) -> list[tuple[str, str, str]]:
@@ -160,7 +161,7 @@ class Table:
     def same(self) -> str:
         """What is the same in every row, in words."""
         varying = self._words()
-        return "; ".join(f"{one[0]}: {getattr(self.rows[0], one[1])}" for one in WORDS if one not in varying)
+        return "; ".join(f"{_(one[0])}: {getattr(self.rows[0], one[1])}" for one in WORDS if one not in varying)
 
     def __str__(self) -> str:
         cells, words = self.cells(), len(self._words())
@@ -196,7 +197,7 @@ def study(
     costs : changes to the table of costs (`hvlab.hardware.clock`).
     """
     plans = [Plan(size, _second(size, second)) for size in page_sizes]
-    return _study("TLB and walks", trace, _named(geometries), plans, limit, costs)
+    return _study(_("TLB and walks"), trace, _named(geometries), plans, limit, costs)
 
 
 def sweep_tlb(
@@ -204,7 +205,7 @@ def sweep_tlb(
 ) -> Table:
     """The same traces with smaller and larger TLBs of one level, up to 8 ways; the walk caches stay as they are."""
     plans = [Plan(page_size, page_size)]
-    return _study("TLB size", trace, {f"{size}": one_level(size) for size in sizes}, plans, limit, None)
+    return _study(_("TLB size"), trace, {f"{size}": one_level(size) for size in sizes}, plans, limit, None)
 
 
 def sweep_pages(trace: Trace | Sequence[Trace], geometry: Geometry | None = None, limit: int | None = None) -> Table:
@@ -214,7 +215,7 @@ def sweep_pages(trace: Trace | Sequence[Trace], geometry: Geometry | None = None
     each page would be left to see.
     """
     plans = [Plan(first, second) for first, second in PAIRS]
-    return _study("Page size", trace, _named(geometry or one_level(64)), plans, limit, None)
+    return _study(_("Page size"), trace, _named(geometry or one_level(64)), plans, limit, None)
 
 
 def one_level(entries: int) -> Geometry:
@@ -260,12 +261,12 @@ def _study(
     costs: Mapping[str, int] | None,
 ) -> Table:
     rows: list[Row] = []
-    notes = [MEANING + CROSSING, _assumed(costs)]
+    notes = [f"{_(MEANING)} {_(CROSSING)}", _assumed(costs)]
     for one in [trace] if isinstance(trace, (AddressTrace, str, os.PathLike)) else trace:
         name, found = _loaded(one)
         if limit is not None and limit < len(found):
             found = _first(found, limit)
-            notes.append(f"{name}: only the first {limit:,} accesses were taken.")
+            notes.append(_("{name}: only the first {count} accesses were taken.").format(name=name, count=f"{limit:,}"))
         elif found.note:
             notes.append(f"{name}: {plain(found.note)}.")
         seen = touched(found)
@@ -276,10 +277,11 @@ def _study(
 
 def _assumed(costs: Mapping[str, int] | None) -> str:
     now = {name: (costs or {}).get(name, TABLE[name][0]) for name in COSTS_USED}
-    return (
-        f"Nanoseconds are simulated; the costs are assumed: {now['table_read']} for reading a table entry, "
-        f"{now['l2_hit']} for an answer of the L2 TLB, {now['memory_write']} for setting A or D; an L1 answer is free."
+    told = _(
+        "Nanoseconds are simulated; the costs are assumed: {table_read} for reading a table entry, "
+        "{l2_hit} for an answer of the L2 TLB, {memory_write} for setting A or D; an L1 answer is free."
     )
+    return told.format(**now)
 
 
 def _loaded(trace: Trace) -> tuple[str, AddressTrace]:
@@ -356,11 +358,19 @@ def behaviour(trace: AddressTrace) -> Behaviour:
     """
     limit = PLAIN_LIMIT if PLAIN else None
     small, large = study(trace, None, (12, 21), limit=limit).rows
-    words = (
-        f"TLB and walks, as this engine counts them; with a TLB of {small.geometry} entries (L1 + L2) and with 4 KiB "
-        f"pages in the guest and in the second level, the L1 TLB answers {small.l1_rate:.2%} of {small.accesses:,} "
-        f"translations, the L2 TLB {small.l2_hits / small.accesses:.2%}; {small.walks:,} need a walk, which reads "
-        f"{small.reads_per_walk:.2f} table entries on average. With 2 MiB pages in both, {large.walks:,} need a walk."
+    words = _(
+        "TLB and walks, as this engine counts them; with a TLB of {geometry} entries (L1 + L2) and with 4 KiB "
+        "pages in the guest and in the second level, the L1 TLB answers {first} of {accesses} "
+        "translations, the L2 TLB {second}; {walks} need a walk, which reads "
+        "{reads} table entries on average. With 2 MiB pages in both, {large} need a walk."
+    ).format(
+        geometry=small.geometry,
+        first=f"{small.l1_rate:.2%}",
+        accesses=f"{small.accesses:,}",
+        second=f"{small.l2_hits / small.accesses:.2%}",
+        walks=f"{small.walks:,}",
+        reads=f"{small.reads_per_walk:.2f}",
+        large=f"{large.walks:,}",
     )
     return Behaviour(words, sweep_pages(trace, limit=limit), sweep_tlb(trace, limit=limit))
 
@@ -370,5 +380,5 @@ def describe_study(trace: AddressTrace) -> str:
     try:
         found = behaviour(trace)
     except BadRequest as refused:
-        return f"TLB and walks: not studied: {refused}."
+        return _("TLB and walks: not studied: {problem}.").format(problem=refused)
     return "\n".join([found.words, "", str(replace(found.pages, notes=())), str(found.tlb)])

@@ -113,7 +113,7 @@ def _cell(at: int, page: int, wide: tuple[int, int, int]) -> tuple[list[Element]
     if wide == FEW:
         content.append(words(f"{key}o", x + 10, y + 19, "", "label title"))
         content.append(words("", x + width - 10, y + 19, f"{page:#x}", "small code end"))
-        content.append(words(f"{key}u", middle, y + 36, "", "small middle", width - 8))
+        content.append(words(f"{key}u", middle, y + 36, "", "small middle", width - 18))
         bind.append(["text", f"{key}u", f"use{at}", "enum:use"])
     else:
         content.append(words(f"{key}o", middle, y + 18, "", "label title middle"))

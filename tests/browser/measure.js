@@ -12,7 +12,8 @@
     range.selectNodeContents(node);
     const frame = parent.closest('.region, .scroll')?.getBoundingClientRect();
     const out = (box) => frame && (box.bottom < frame.top + 1 || box.top > frame.bottom - 1 || box.right < frame.left || box.left > frame.right);
-    for (const box of range.getClientRects()) if (box.width > 0 && !out(box)) texts.push({ node, parent, box });
+    const fitted = parent.hasAttribute('textLength');  // the rectangles of a range do not know that it is drawn narrower
+    for (const box of fitted ? [parent.getBoundingClientRect()] : range.getClientRects()) if (box.width > 0 && !out(box)) texts.push({ node, parent, box });
   }
   const scale = (node) => (node.ownerSVGElement ? node.ownerSVGElement.getBoundingClientRect().width / node.ownerSVGElement.viewBox.baseVal.width : 1);
   // The box of a text is the smallest one whose ground it begins, centres or ends on; marks and bars may have words beside them.

@@ -19,7 +19,7 @@ BOXED = """() => {  // every label of the map inside its box; no token on a word
     const box = text.previousElementSibling?.getBBox?.(), own = text.getBBox();
     if (box && (own.x < box.x + 1 || own.x + own.width > box.x + box.width - 1)) found.push(text.textContent);
   }
-  for (const mark of document.querySelectorAll('.picture > .mark:not(.off)')) {
+  for (const mark of document.querySelectorAll('.picture .layer > .mark:not(.off)')) {
     const a = mark.querySelector('path').getBoundingClientRect();
     for (const text of texts) {
       const b = text.getBoundingClientRect();

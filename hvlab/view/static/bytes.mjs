@@ -106,7 +106,7 @@ export function makeBytes(ctx) {
     const last = chosen ? ctx.story.writerOf(page, chosen, k) : -1;
     writer.hidden = copy.hidden = !chosen;
     writer.disabled = last < 0;
-    writer.value = String(last);
+    writer.value = last;
     writer.textContent = last < 0 ? t("Not written yet") : t("Go to frame {frame}, which wrote it", { frame: last });
     about.textContent = chosen ? `${chosen.name}: ${readField(chosen, data, ctx.scene.enums).raw.slice(0, 120)}` : t("Choose a byte or a field to see who wrote it.");
   }

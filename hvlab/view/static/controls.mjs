@@ -54,7 +54,7 @@ export function makeControls(ctx, clock) {
       marks.replaceChildren(...(ctx.complete() ? bands() : []), ...(ctx.teacher ? [] : locks()));
     },
     show(k) {
-      slider.value = number.value = String(k);
+      slider.value = number.value = k;
       slider.ariaValueText = ctx.sentence();
       first.ariaDisabled = back.ariaDisabled = k === 0;
       next.ariaDisabled = end.ariaDisabled = k === last;

@@ -9,7 +9,7 @@ const CLASS = /^[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)*$/;
 // el("button.quiet", { onclick: f }, "text", child): handlers are functions, never text.
 export function el(what, first = {}, ...rest) {
   const [tag, ...classes] = what.split("."), node = document.createElement(tag), plain = typeof first === "string" || first instanceof Node;
-  const props = plain ? {} : first, children = plain ? [first, ...rest] : rest;
+  const [props, children] = plain ? [{}, [first, ...rest]] : [first, rest];
   if (classes.length) node.className = classes.join(" ");
   if (tag === "button") node.type = "button";
   for (const [name, value] of Object.entries(props)) {
@@ -28,7 +28,7 @@ export function classed(node, classes) {
 export const button = (text, onclick) => el("button", { onclick }, text);
 export const choice = (label, onchange, ...options) => el("select", { "aria-label": label, onchange }, ...options);
 export const option = (value, text, selected = false) => el("option", { value, selected }, text);
-export const optionsOf = (texts, prefix = "") => texts.map((text, at) => option(prefix + at, text));
+export const optionsOf = (texts, prefix = "") => texts.map((text, at) => text && option(prefix + at, text));
 export const head = (...names) => el("thead", el("tr", ...names.map((name) => el("th", { scope: "col" }, name))));
 
 export function svgEl(tag, attributes = {}, ...children) {
@@ -60,7 +60,8 @@ export function drawLayer(picture, prefix) {
   const svg = svgEl("svg", {
     viewBox: `0 0 ${picture.width} ${picture.height}`, role: "img",
     "aria-describedby": `${prefix}-desc`, class: "picture",
-  }, svgEl("title", {}, picture.title), about, svgEl("defs", {}, hatch), ...picture.layer.map(make));
+    // Heard is the description, not each label.
+  }, svgEl("title", {}, picture.title), about, svgEl("defs", {}, hatch), svgEl("g", { class: "layer", "aria-hidden": "true" }, ...picture.layer.map(make)));
   svg.style.setProperty("--w", picture.width);
   svg.style.setProperty("--hatch", `url(#${prefix}-hatch)`);
   return { svg, about, byId };

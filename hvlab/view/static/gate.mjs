@@ -50,7 +50,7 @@ export function makeGates(ctx) {
   function orderField(gate, legend) {
     const rows = gate.choices.map((one) => {
       const name = one.label, mover = (sign, label, by) => el("button.quiet", { "aria-label": label, onclick: ({ target }) => move(row, by, target) }, sign);
-      const row = el("li", { "data-value": one.value }, el("span", name), mover("↑", t("Earlier: {name}", { name }), -1), mover("↓", t("Later: {name}", { name }), 1));
+      const row = el("li", { "data-value": one.value }, mover("↑", t("Earlier: {name}", { name }), -1), mover("↓", t("Later: {name}", { name }), 1), el("span", name));
       return row;
     });
     const list = el("ol.order", ...rows);
@@ -60,7 +60,7 @@ export function makeGates(ctx) {
       rows.splice(to, 0, ...rows.splice(to - by, 1));
       list.replaceChildren(...rows);
       target.focus();
-      ctx.announce(t("{name} is now number {place} of {count}.", { name: row.firstChild.textContent, place: to + 1, count: rows.length }));
+      ctx.announce(t("{name} is now number {place} of {count}.", { name: row.lastChild.textContent, place: to + 1, count: rows.length }));
     }
     const read = () => orderOf(rows.map((row) => row.dataset.value));
     return { node: el("fieldset", legend, list), first: list, read };

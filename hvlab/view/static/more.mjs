@@ -45,7 +45,7 @@ export function makeMore(ctx) {
   }
   function openCard(name) {
     if (card.hidden) opener = ctx.section.contains(document.activeElement) ? document.activeElement : ctx.section;
-    box.value = String(places.findIndex((place) => place.name === name));
+    box.value = places.findIndex((place) => place.name === name);
     open(Number(box.value));
     card.querySelector(".bar button:last-child").focus();
   }
@@ -60,7 +60,7 @@ export function makeMore(ctx) {
   const stops = [], list = el("ul.stops");
   const group = (label, what, texts) => el("optgroup", { label }, ...optionsOf(texts, `${what} `));
   const what = choice(t("Stop at"), () => { op.hidden = value.hidden = !what.value.startsWith("fact"); },
-    group(t("kind"), "kind", ctx.kindNames), group(t("box"), "place", ctx.placeNames), group(t("fact"), "fact", facts.map((one) => one.label)));
+    group(t("kind"), "kind", ctx.kindNames), group(t("box"), "place", ctx.placeNames), group(t("fact"), "fact", facts.map((one) => one.panel && one.label)));
   const op = choice(t("Condition"), undefined, option("changes", t("changes")), ...["=", "≠", "<", ">"].map((one) => option(one, one)));
   const value = el("input", { type: "text", "aria-label": t("Value"), maxlength: 24, placeholder: t("24 or 0x18"), hidden: true });
   op.hidden = true;

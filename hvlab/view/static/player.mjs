@@ -51,7 +51,7 @@ function makePlayer(section, firstStory, scene, hooks) {
   const last = scene.frames - 1, { t } = hooks;
   let k = -1, furthest = 0, answers = { ...hooks.answers }, pressed = false, complete = !scene.bytes.packed, waiting = 0, wish = hooks.step ?? 0;
   const ctx = {
-    t, story: firstStory, scene, section, last, prefix: `hv${Math.random().toString(36).slice(2, 9)}`, teacher: Boolean(hooks.teacher),
+    t, story: firstStory, scene, section, last, prefix: `hv${Math.random().toString(36).slice(2, 9)}`, teacher: hooks.teacher,
     kindNames: scene.kinds.map((kind) => t(kind.name.replaceAll("_", " "))), placeNames: scene.places.map((place) => place.label),
     to: (where) => go(where, true), go, show, fail, announce, answered, copy, at: () => k, answers: () => answers, furthest: () => furthest, complete: () => complete,
     limit: () => Math.min(complete ? last : 0, ctx.teacher ? last : lastOpen(scene, answers)),

@@ -21,7 +21,7 @@ export default {
         try {
           model.send(question);
         } catch (error) {
-          console.warn("The kernel does not hear:", error);
+          console.warn(error);
         }
       },
     });
