@@ -23,6 +23,7 @@ STILL_ROWS = 12
 PAGE_CSS = (
     "body{margin:0 auto;max-width:1264px;padding:16px;font:16px/1.5 system-ui,sans-serif;color-scheme:light dark;"
     "background:light-dark(#fff,#212121);color:light-dark(#1f1f1f,#f5f5f5)}img{max-width:100%}"
+    ":focus-visible{outline:3px solid light-dark(#0b5cad,#8cc8ff);outline-offset:1px}"
     "figure{margin:0}h1{font-size:26px;margin:8px 0}"
     ".hvlab-still img{background:#fff}[data-hvlab-story]{position:relative;overflow-x:clip}"
     # On paper a player is its title, its sentence, its picture and its tables: no ground, and nothing to press.

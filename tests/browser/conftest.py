@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from whole_site import whole_site
 
-from browser.lessons import exported
+from browser.lessons import LESSONS
 from hvlab.story.storyboard import Storyboard
 from hvlab.view import export
 
@@ -74,11 +75,8 @@ def open_story(open_page: Callable[..., Any], tmp_path: Path) -> Callable[..., A
 
 @pytest.fixture(scope="session")
 def lesson_page(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The exported page of a lesson, by its number; made once for all tests of a run, also of several workers."""
-    own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "lessons"
-    folder.mkdir(exist_ok=True)
-    return lambda number: exported(number, folder)
+    """The page of a lesson, by its number; the site is made once for all tests of a run."""
+    return lambda number: whole_site(tmp_path_factory) / LESSONS[number]
 
 
 def frame(page: Any) -> int:

@@ -14,8 +14,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 
 from browser.conftest import FLAGS, READY  # noqa: E402
-from browser.lessons import LESSONS, exported  # noqa: E402
+from browser.lessons import LESSONS  # noqa: E402
 from conftest import browser_found  # noqa: E402
+from hvlab.notebooks import shipped  # noqa: E402
+from hvlab.view import site  # noqa: E402
 
 SIZES = {"844": (876, 720), "full": (1280, 720)}
 VISIT = (HERE / "visit.js").read_text("utf-8")
@@ -56,11 +58,13 @@ def main(folder: Path, numbers: list[str]) -> None:
     from playwright.sync_api import sync_playwright
 
     folder.mkdir(parents=True, exist_ok=True)
+    wanted = [path for path in shipped() if not numbers or path.name[:2] in numbers]
+    site.write(wanted, folder / "site")
     names: list[str] = []
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=browser_found(), args=FLAGS)
-        for number in numbers or LESSONS:
-            path = exported(number, folder)
+        for number in [path.name[:2] for path in wanted]:
+            path = folder / "site" / LESSONS[number]
             for size, (width, height) in SIZES.items():
                 for scheme in ("light", "dark"):
                     room = {"width": width, "height": height}
