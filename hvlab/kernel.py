@@ -27,6 +27,7 @@ PLAIN = bool(numba.config.DISABLE_JIT)
 # `boundscheck` is a net below our own checks: without it a wrong write killed the process.
 SWITCHES: dict[str, bool] = {"nogil": True, "boundscheck": True, "_nrt": False}
 
+COMPILED = ("wire", "trace", "hardware", "hypervisor")  # the packages whose sources compiled code depends on
 OURS = re.compile("[0-9a-f]{16}")  # the name of a cache folder
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +38,7 @@ def _folder() -> str | None:
     numba's own key does not see an edited callee in another module, nor these switches: hence the salt.
     """
     key = hashlib.sha256(repr((SWITCHES, numba.__version__, numba.config.OPT, numba.config.DEBUGINFO_DEFAULT)).encode())
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    for path in compiled_sources():
         key.update(path.read_bytes())
     with contextlib.suppress(OSError, RuntimeError):
         folder = cache_root() / key.hexdigest()[:16]
@@ -45,6 +46,12 @@ def _folder() -> str | None:
         tempfile.TemporaryFile(dir=folder).close()
         return str(folder)
     return None
+
+
+def compiled_sources() -> list[Path]:
+    """Return every source that compiled code is made of: this one, and the packages that hold kernels and constants."""
+    house = Path(__file__).parent
+    return [Path(__file__), *(path for box in COMPILED for path in sorted((house / box).rglob("*.py")))]
 
 
 def cache_root() -> Path:

@@ -1,11 +1,14 @@
 """The order of privilege holds between our modules: by import-linter, and by reading the sources."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from hvlab.kernel import compiled_sources
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "hvlab"
@@ -100,3 +103,15 @@ def test_a_name_that_hvlab_does_not_have_is_refused_with_those_it_has() -> None:
     with pytest.raises(AttributeError, match="Machine"):
         _ = hvlab.Gadget
     assert "Machine" in dir(hvlab)
+
+
+COMPILED = re.compile(
+    r"^@(kernel|routine|merged|entry_point)\b|^from hvlab\.kernel import .*\b(kernel|routine|merged)\b", re.M
+)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_only_sources_that_name_the_cache_hold_compiled_code(path: Path) -> None:
+    """The cache of compiled code is named after these sources alone; a kernel elsewhere would be answered from old code."""
+    if COMPILED.search(path.read_text(encoding="utf-8")):
+        assert path in compiled_sources()
