@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hvlab.capture.tables import NestedTables, PageTables
+from hvlab.child.program import BUDGET, Program
 from hvlab.errors import BadRequest
 from hvlab.hardware import clock, processor, recorded
 from hvlab.hardware.bare import Bare
@@ -23,8 +24,10 @@ from hvlab.hypervisor import power
 from hvlab.hypervisor.address import leaves
 from hvlab.hypervisor.core import SILENT, Hypervisor
 from hvlab.hypervisor.partition import AMD, INTEL, ROOT, STATE, vps_of
+from hvlab.hypervisor.shares import Timed, choose, share
 from hvlab.hypervisor.vp import Fault, Vp
 from hvlab.root.vid import EVERY_RIGHT, Partition, Vid
+from hvlab.root.vmwp import Worker
 from hvlab.root.winhv import RootMemory, WinHv
 from hvlab.trace.journal import Trace
 from hvlab.wire.tlfs import GUEST_PRIVILEGES
@@ -81,12 +84,15 @@ class Child:
     partition_id : int
     vps : list of Vp
         Its virtual processors: the doors that its software uses.
+    worker : Worker
+        Its worker process in the root, with its virtual devices.
     """
 
     def __init__(self, machine: "Machine", name: str, partition: Partition) -> None:
         self.machine, self.name, self.partition = machine, name, partition
         self.partition_id = partition.partition_id
         self.vps = machine.vps(partition.partition_id)
+        self.worker = Worker(machine.vid, partition)
 
     @property
     def vp(self) -> Vp:
@@ -106,6 +112,25 @@ class Child:
             power.enable_paging(self.vp, mapping, root_gpn, self.machine.levels, large, user)
         return self.machine.trace
 
+    def share(
+        self,
+        weight: int | None = None,
+        cap: float | None = None,
+        reserve: float | None = None,
+        affinity: Iterable[int] | None = None,
+    ) -> None:
+        """Set what each of its virtual processors gets: weight (1 to 10,000), cap and reserve (of one processor)."""
+        share(self.machine.hv, [vp.number for vp in self.vps], weight, cap, reserve, affinity)
+
+    def run(self, program: Program, budget: int = BUDGET) -> Fault | None:
+        """Let the child run a program on its first VP from the start, its worker serving the intercepts.
+
+        None: it came to its end or halted; a `Fault` says what it could not go on after.
+        """
+        program.start(self.vp)
+        with self.machine.action():
+            return self.worker.run(lambda: program.run(self.vp, budget), self.vp.index, budget)
+
     def destroy(self) -> Trace:
         """Take the partition down."""
         with self.machine.action():
@@ -114,7 +139,7 @@ class Child:
         return self.machine.trace
 
 
-class Machine:
+class Machine(Timed):
     """A whole machine, powered on: hypervisor, root partition with one virtual processor, no child yet.
 
     Parameters
@@ -131,6 +156,10 @@ class Machine:
         Sizes of the translation caches.
     costs : mapping, optional
         Changes to the table of costs (`hardware.clock`), in nanoseconds.
+    smt : bool
+        Logical processors 2k and 2k + 1 are two threads of one core.
+    scheduler : str
+        ``"classic"``, ``"core"`` or ``"root"``.
     """
 
     def __init__(
@@ -143,6 +172,8 @@ class Machine:
         geometry: Geometry | None = None,
         costs: Mapping[str, int] | None = None,
         mbec: bool = False,
+        smt: bool = False,
+        scheduler: str = "classic",
     ) -> None:
         if (
             vendor not in VENDORS
@@ -166,6 +197,7 @@ class Machine:
         with self.action():
             self._power_on(maker, int(second_level), levels, lps, mbec)
         self.boot = self.trace
+        choose(self.hv, scheduler, smt)
 
     def _power_on(self, maker: int, second_level: int, levels: int, lps: int, mbec: bool) -> None:
         """Start the hypervisor and the root, whose WinHv then asks for the hypercall page."""
@@ -271,6 +303,7 @@ class Machine:
 
     flush_on_unmap = _knob("flush_on_unmap", "0: the hypervisor forgets the flush that a changed second level is owed.")
     tags = _knob("tags", "0: processors without VPID or ASID; each switch of the virtual processor empties the caches.")
+    tell_halt = _knob("tell_halt", "1: HLT of a child becomes a message to its parent; 0: the processor sleeps.")
     slice_reps = _knob("slice", "Elements of a rep call before it returns to the guest, to be continued; 0: no limit.")
 
     # translation -----------------------------------------------------------------------------------------------------
@@ -326,7 +359,8 @@ class Machine:
         """Return the machine as it is now, its software included."""
         vid = None if self.bare else self.vid
         names = {name: child.partition_id for name, child in self.children.items()}
-        software = copy.deepcopy((vid.winhv.memory.free, vid.partitions, names)) if vid else None
+        workers = {name: child.worker.saved() for name, child in self.children.items()}
+        software = copy.deepcopy((vid.winhv.memory.free, vid.partitions, names, workers)) if vid else None
         walked = frozenset(self.hv.walked), self.hv.walked_unseen
         return Snapshot(self.state.copy(), self.mem.copy(), software, walked)
 
@@ -338,9 +372,11 @@ class Machine:
         walked, self.hv.walked_unseen = snapshot.walked
         self.hv.walked, self.hv.unsettled = set(walked), True
         if snapshot.software is not None:
-            free, partitions, names = copy.deepcopy(snapshot.software)
+            free, partitions, names, workers = copy.deepcopy(snapshot.software)
             self.vid.winhv.memory.free, self.vid.partitions = free, partitions
             self.children = {name: Child(self, name, partitions[number]) for name, number in names.items()}
+            for name, saved in workers.items():
+                self.children[name].worker.restore(saved)
 
     def page_map(self) -> Words:
         """Return the owner of each page: a partition's id, 0 for the hypervisor, -1 where there is no memory."""

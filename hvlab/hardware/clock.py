@@ -16,6 +16,11 @@ TABLE: dict[str, tuple[int, str, str]] = {
     "table_read": (4, "The walker reads one table entry.", "assumed: an entry is found in the second-level data cache"),
     "l2_hit": (2, "The second-level TLB answers.", "assumed: some 7 cycles at 3 GHz, the order of published tables"),
     "memory_write": (4, "The processor sets A or D in an entry.", "assumed: like a read of the entry"),
+    "instruction": (
+        1,
+        "An instruction that runs on the bare processor, in a program of a lesson.",
+        "assumed: a few cycles at 3 GHz",
+    ),
     "exit": (600, "The processor leaves the guest and comes back.", "assumed: the order of measured VM exits"),
     "hypercall": (200, "The hypervisor decodes and checks a call.", "assumed"),
     "rep": (50, "One element of a rep call.", "assumed; a call is to return after 50 us (TLFS, continuation)"),

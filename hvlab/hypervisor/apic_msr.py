@@ -10,6 +10,7 @@ from hvlab.hardware import apic, apic_registers
 from hvlab.hardware.memory import signed
 from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.intercept import exception
+from hvlab.hypervisor.intercept_table import Reason
 from hvlab.hypervisor.partition import Fault
 from hvlab.hypervisor.virtual_apic import APIC_WRITE
 from hvlab.wire.apic import X2APIC, ApicBase, ApicMsr, Lvt, Offset, TimerMode
@@ -73,7 +74,7 @@ def read(hv: Hypervisor, vp: int, msr: int) -> int | Fault:
         return exception(hv, "#GP")
     # RECORD
     hv.tell("msr_read", msr=msr, value=found)
-    hv.spend("exit")
+    hv.leave(vp, Reason.MSR)
     return found & MASK
 
 
@@ -112,7 +113,7 @@ def _write_base(hv: Hypervisor, vp: int, word: int) -> Fault | None:
     a["base"] = word
     # RECORD
     hv.tell("msr_written", msr=ApicMsr.APIC_BASE, value=word, held=word)
-    hv.spend("exit")
+    hv.leave(vp, Reason.MSR)
     return None
 
 

@@ -6,7 +6,7 @@ Each function checks all, then changes all, then tells; it returns the output bl
 import numpy as np
 
 from hvlab.hardware.memory import signed
-from hvlab.hypervisor import calls_vp, pages, ports
+from hvlab.hypervisor import calls_vp, intercept_table, pages, ports
 from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.msr import fill_hypercall_page, remove_overlay
 from hvlab.hypervisor.partition import ROOT, SLOTS, Life, vps_of
@@ -70,6 +70,7 @@ def finalize(hv: Hypervisor, request: Request) -> bytes | Status:
     if int(record["overlay_gpn"]) >= 0:
         remove_overlay(hv, slot)
     ports.forget_partition(hv, slot)
+    intercept_table.forget_partition(hv.state, slot)
     hv.flush_partition(slot)  # whatever the scenario says about other flushes
     for vp in vps_of(hv.state, slot):
         calls_vp.remove(hv, vp)

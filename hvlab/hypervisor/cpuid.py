@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from hvlab.hardware import processor
 from hvlab.hypervisor.core import Hypervisor
+from hvlab.hypervisor.intercept_table import Reason
 from hvlab.wire import cpuid
 from hvlab.wire.cpuid import AddressBits, FeatureBits, HardwareBits, RecommendationBits
 
@@ -27,10 +28,15 @@ FEATURES_HERE = FeatureBits.encode(
 
 def answer(hv: Hypervisor, vp: int, leaf: int) -> Words:
     """Return (EAX, EBX, ECX, EDX); leaves that are not there answer zeros."""
-    words = ANSWERS[leaf](hv, vp) if leaf in ANSWERS else NOTHING
+    words = held(hv, vp, leaf)
     hv.tell("cpuid_answered", leaf=leaf, eax=words[0], ebx=words[1], ecx=words[2], edx=words[3])
-    hv.spend("exit")
+    hv.leave(vp, Reason.CPUID)
     return words
+
+
+def held(hv: Hypervisor, vp: int, leaf: int) -> Words:
+    """Return what the hypervisor would answer, without an exit."""
+    return ANSWERS[leaf](hv, vp) if leaf in ANSWERS else NOTHING
 
 
 def _text(text: bytes) -> list[int]:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from hvlab.hardware.memory import PAGE
-from hvlab.hypervisor import calls_flush, calls_memory, calls_partition, calls_synic, calls_vp
+from hvlab.hypervisor import calls_flush, calls_intercept, calls_memory, calls_partition, calls_synic, calls_vp
 from hvlab.hypervisor.address import R, W, look_up
 from hvlab.hypervisor.core import NOT_HASHED, Hypervisor
 from hvlab.hypervisor.intercept import exception, second_level_fault
+from hvlab.hypervisor.intercept_table import Reason
 from hvlab.hypervisor.partition import ROOT, Fault, find
 from hvlab.hypervisor.request import Request
 from hvlab.wire.hypercalls import ANY, CALLS, PARENT, PARENT_OR_ROOT, PARENT_OR_SELF, Call
@@ -38,6 +39,7 @@ SIMPLE: dict[int, Any] = {
     0x0046: calls_partition.get_id,
     0x0047: calls_partition.next_child,
     0x004A: calls_memory.balance,
+    0x004D: calls_intercept.install,
     0x004E: calls_vp.create,
     0x004F: calls_vp.delete,
     0x0052: calls_vp.translate,
@@ -85,7 +87,7 @@ def enter(hv: Hypervisor, vp: int, rcx: int, rdx: int, r8: int) -> Entry:
         return Entry(True, rcx, exception(hv, "#UD"))
     control = HypercallControl.decode(rcx)
     row = hv.tell("hypercall_entered", code=control.code, control=rcx, input=rdx, output=r8)
-    hv.spend("exit")
+    hv.leave(vp, Reason.HYPERCALL)
     hv.spend("hypercall")
     with hv.caused_by(row):
         call = CALLS.get(control.code)

@@ -17,6 +17,7 @@ from hvlab.hypervisor import apic_msr, clockwork, msr_pages, pages, synic_ops
 from hvlab.hypervisor.address import UX, R, X, leaf, over, own, set_entry, tables_missing
 from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.intercept import exception
+from hvlab.hypervisor.intercept_table import Reason
 from hvlab.hypervisor.partition import INTEL, Fault
 from hvlab.wire.apic import Offset
 from hvlab.wire.msrs import REGISTERS, SyntheticRegister
@@ -61,7 +62,7 @@ def read(hv: Hypervisor, vp: int, msr: int) -> int | Fault:
     value = _value(hv, vp, register.msr)
     # RECORD
     row = hv.tell("msr_read", msr=msr, value=value)
-    hv.spend("exit")
+    hv.leave(vp, Reason.MSR)
     if msr == Msr.GUEST_IDLE:
         with hv.caused_by(row):
             hv.turn([(0, int(clockwork.HALT), vp)])
@@ -114,7 +115,7 @@ def write(hv: Hypervisor, vp: int, msr: int, value: int) -> Fault | None:
     # ACT
     held = 0 if msr in (Msr.EOM, Msr.EOI) else value
     row = hv.tell("msr_written", msr=msr, value=value, held=held)
-    hv.spend("exit")
+    hv.leave(vp, Reason.MSR)
     with hv.caused_by(row):
         _act(hv, vp, msr, value)
     return None
@@ -177,7 +178,7 @@ def _write_hypercall(hv: Hypervisor, vp: int, slot: int, value: int) -> Fault | 
     # ACT
     record["hypercall"] = signed(value)
     row = hv.tell("msr_written", msr=Msr.HYPERCALL, value=value, held=value)
-    hv.spend("exit")
+    hv.leave(vp, Reason.MSR)
     with hv.caused_by(row):
         if int(record["overlay_gpn"]) >= 0 and (move or not enable):
             remove_overlay(hv, slot)

@@ -13,6 +13,7 @@ from hvlab.hardware.memory import PLACE, signed
 from hvlab.hypervisor import apic_msr, overlay, pages
 from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.intercept import exception
+from hvlab.hypervisor.intercept_table import Reason
 from hvlab.hypervisor.overlay import ASSIST_PAGE, FLAGS_PAGE, MESSAGE_PAGE, TSC_PAGE
 from hvlab.hypervisor.partition import Fault
 from hvlab.wire.synic import ReferenceTscPage
@@ -58,7 +59,7 @@ def write(hv: Hypervisor, vp: int, msr: Msr, value: int) -> Fault | None:
         apic_msr.settle(hv, vp)
     register[name] = signed(value)
     row = hv.tell("msr_written", msr=msr, value=value, held=value)
-    hv.spend("exit")
+    hv.leave(vp, Reason.MSR)
     with hv.caused_by(row):
         if new:
             record[page] = pages.take(hv, slot)

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from hvlab.hardware import apic, ioapic, processor
-from hvlab.hypervisor import agenda, queues, scheduler
+from hvlab.hypervisor import agenda, intercept_table, queues, scheduler
 from hvlab.kernel import I
 
 SLOTS = 8
@@ -68,6 +68,7 @@ HYPERVISOR = [
     ("levels", I),  # of every second level
     ("lps", I),
     ("mbec", I),  # mode-based execute control is on
+    ("tell_halt", I),  # 1: HLT of a child is its parent's business; 0: the hypervisor lets the processor sleep
 ]
 STATE = processor.state_type(
     ("hypervisor", HYPERVISOR),
@@ -86,6 +87,8 @@ STATE = processor.state_type(
     ("connection", queues.CONNECTION, (queues.CONNECTIONS,)),
     ("messages", queues.MESSAGES),
     ("overlay", queues.OVERLAY, (queues.OVERLAYS,)),
+    ("request", intercept_table.REQUEST, (intercept_table.REQUESTS,)),
+    intercept_table.EXITS,
 )
 
 

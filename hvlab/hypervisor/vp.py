@@ -18,17 +18,21 @@ from hvlab.hypervisor import apic_msr, calls_vp, clockwork, cpuid, hypercall, ms
 from hvlab.hypervisor.core import Hypervisor, fault_of
 from hvlab.hypervisor.hypercall import Entry
 from hvlab.hypervisor.intercept import exception, second_level_fault
+from hvlab.hypervisor.intercept_instructions import IN, OUT, Instructions, msr_told, msr_wanted
+from hvlab.hypervisor.intercept_table import EXECUTE, Reason, wanted
 from hvlab.hypervisor.partition import Fault
+from hvlab.trace.event import by_name
 from hvlab.trace.journal import Trace
 from hvlab.wire.apic import Icr, Offset
 from hvlab.wire.hypercalls import CODES
+from hvlab.wire.intercepts import InterceptType
 from hvlab.wire.ports import PostMessage, SignalEvent
 from hvlab.wire.synic import PAYLOAD
 from hvlab.wire.tlfs import HypercallControl, Register
 from hvlab.wire.x64 import Cr3, Cr4
 
 __all__ = ["Entry", "Fault", "Interrupts", "Vp"]
-MASK = (1 << 64) - 1
+MASK, LOW = (1 << 64) - 1, (1 << 32) - 1
 KEEP = 1 << 63  # MOV CR3 with PCIDs: do not flush
 CONTROL = {name.lower(): Register[name] for name in ("CR0", "CR2", "CR3", "CR4", "EFER")}
 
@@ -54,7 +58,7 @@ class Interrupts:
     deliverable: int | None
 
 
-class Vp:
+class Vp(Instructions):
     """One virtual processor, as the software that runs on it sees it.
 
     Parameters
@@ -73,6 +77,11 @@ class Vp:
     def index(self) -> int:
         """Its number within the partition (VP index)."""
         return int(self._hv.state["guest"]["index"][0, self.number])
+
+    @property
+    def exits(self) -> dict[str, int]:
+        """How often it left the guest since it was made, by reason."""
+        return {reason.name: int(self._hv.state["exits"][0, self.number, reason]) for reason in Reason}
 
     @property
     def suspended(self) -> bool:
@@ -222,6 +231,9 @@ class Vp:
         with self._hv.action(self.number):
             if int(self._hv.state["guest"]["cpl"][0, self.number]) != 0:
                 return exception(self._hv, "#GP")
+            if msr_wanted(self._hv, self.number, number, IN):
+                self.put(rcx=number)
+                return msr_told(self._hv, self.number, number, IN)
             return msr.read(self._hv, self.number, number)
 
     def wrmsr(self, number: int, value: int) -> Fault | None:
@@ -230,11 +242,19 @@ class Vp:
         with self._hv.action(self.number):
             if int(self._hv.state["guest"]["cpl"][0, self.number]) != 0:
                 return exception(self._hv, "#GP")
+            if msr_wanted(self._hv, self.number, number, OUT):
+                self.put(rcx=number, rax=value & LOW, rdx=value >> 32)
+                return msr_told(self._hv, self.number, number, OUT)
             return msr.write(self._hv, self.number, number, value)
 
     def cpuid(self, leaf: int, subleaf: int = 0) -> tuple[int, int, int, int]:
-        """Return (EAX, EBX, ECX, EDX); the hypervisor's leaves have no subleaves."""
+        """Return (EAX, EBX, ECX, EDX); the hypervisor's leaves have no subleaves.
+
+        A leaf that the parent asked for has no answer at once: `execute("cpuid")`.
+        """
         self._runs()
+        if wanted(self._hv.state, self._hv.slot_of(self.number), InterceptType.CPUID, leaf, EXECUTE):
+            raise BadRequest(f"CPUID leaf {leaf:#x} at once", "its parent answers it", 'execute("cpuid")')
         with self._hv.action(self.number):
             return cpuid.answer(self._hv, self.number, leaf)
 
@@ -289,6 +309,15 @@ class Vp:
         word = Icr.encode(destination=destination if x2apic else destination << 24, **fields)
         with self._hv.action(self.number):
             return apic_msr.put(self._hv, self.number, Offset.ICR, word)
+
+    # what its software says of itself --------------------------------------------------------------------------------
+
+    def note(self, event: str, /, **words: int) -> None:
+        """Let software above the hypervisor tell what it does: an event of the guest's box, nothing else."""
+        if by_name(event).box != "guest":
+            raise BadRequest(f"an event {event} from a guest", "", "an event of the guest's own box")
+        with self._hv.action(self.number):
+            self._hv.tell(event, **words)
 
     # its own registers and caches ------------------------------------------------------------------------------------
 

@@ -285,7 +285,7 @@ def name_of(steps: Sequence[Step]) -> str:
         if step.kind in ("hypercall_entered", "call_made"):
             return ENUMS["call"].get(step.words["code"]) or _("call {code}").format(code=hex(step.words["code"]))
     kinds = [step.kind for step in steps]
-    if "intercept_posted" in kinds or "vp_exited" in kinds:
+    if {"intercept_posted", "vp_exited", "instruction_exited", "parent_told"} & set(kinds):
         return _("intercept")
     named = {"msr_written": _("MSR write"), "msr_read": _("MSR read"), "cpuid_answered": "CPUID"}
     named |= {"device_interrupt": _("device interrupt"), "pin_sent": _("device interrupt"), "ipi_sent": "IPI"}

@@ -61,6 +61,15 @@ SCHEDULING: Final = {
     "root_signalled": ("scheduler", "root.VID", "M"),
     "vp_dispatched": ("root.VID", "scheduler", "H"),
 }
+EMULATION: Final = {
+    "instruction_exited": ("@kernel", INTERCEPTS, "X"),
+    "parent_told": (INTERCEPTS, "root.VID", "M"),
+    "port_answered": (INTERCEPTS, "@kernel", "X"),
+    "intercept_installed": (INTERCEPTS, "", "W"),
+    "message_handled": ("root.VID", "root.VMWP", "M"),
+    **dict.fromkeys(("device_read", "device_written"), ("root.VMWP", "", "W")),
+    "instruction_emulated": ("root.VMWP", "", "W"),
+}
 AT: Final[dict[str, tuple[str, str, str]]] = {
     **WALK,
     **INTERRUPTS,
@@ -91,6 +100,7 @@ AT: Final[dict[str, tuple[str, str, str]]] = {
     "vp_exited": (PROCESSORS, INTERCEPTS, "X"),
     "intercept_posted": (INTERCEPTS, "root.VID", "M"),
     "vp_resumed": ("scheduler", "", "W"),
+    **EMULATION,
 }
 CALL_PHASES: Final = ("set up", "enter", "check", "act", "return")
 WALK_PHASES: Final = ("index", "descend", "fetch entry", "check rights", "deliver")
@@ -103,11 +113,24 @@ WALK_PHASE: Final = {
     **dict.fromkeys(("ept_misconfigured", "nested_page_fault_raised"), "check rights"),
     **dict.fromkeys(("tlb_hit", "stale_entry_used", "tlb_filled", "translated", "memory_written"), "deliver"),
 }
-OPENS: Final = frozenset({"access_begun", "msr_written", "msr_read", "cpuid_answered", "control_register_written"})
+OPENS: Final = frozenset(
+    {"access_begun", "instruction_exited", "msr_written", "msr_read", "cpuid_answered", "control_register_written"}
+)
+TOLD: Final = frozenset({"intercept_posted", "parent_told"})
 USER: Final = 4  # the bit of an access that says user mode
 # Which event of several gives a step its sentence: the first of these that it holds.
 LEADS: Final = (
-    *("call_made", "intercept_posted", "vp_exited", "exception_raised", "msr_written", "msr_read", "cpuid_answered"),
+    *(
+        "call_made",
+        "intercept_posted",
+        "parent_told",
+        "instruction_exited",
+        "vp_exited",
+        "exception_raised",
+        "msr_written",
+        "msr_read",
+        "cpuid_answered",
+    ),
     *("page_fault_raised", "general_protection_raised", "ept_violation_raised", "ept_misconfigured"),
     *("nested_page_fault_raised", "memory_missing", "vp_resumed", "page_given", "page_mapped", "page_unmapped"),
     *("memory_deposited", "memory_withdrawn", "register_set", "memory_written", "translated", "stale_entry_used"),
@@ -195,7 +218,7 @@ class Reader:
         self.causes = trace.rows[:, 3].tolist()
         self.calls = "hypercall_entered" in self.names
         self.request = self._requests()
-        self.phases = self._intercept() if "intercept_posted" in self.names else self._calls()
+        self.phases = self._intercept() if TOLD & set(self.names) else self._calls()
 
     # who and where ---------------------------------------------------------------------------------------------------
 
@@ -278,9 +301,9 @@ class Reader:
         found, phase = [], "run"
         resuming = self._requests_with("vp_resumed")
         for row, name in enumerate(self.names):
-            if name in ("ept_violation_raised", "nested_page_fault_raised", "vp_exited"):
+            if name in ("ept_violation_raised", "nested_page_fault_raised", "vp_exited", "instruction_exited"):
                 phase = "exit"
-            elif name == "intercept_posted":
+            elif name in TOLD:
                 phase = "tell the parent"
             elif self.column(row) != "root" and phase in ("resume", "emulate"):
                 phase = "run"

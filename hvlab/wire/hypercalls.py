@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hvlab.wire import ports
+from hvlab.wire.intercepts import InstallIntercept
 from hvlab.wire.struct import Struct, Word, bit, bits, raw, u8, u16, u32, u64
 from hvlab.wire.tlfs import PrivilegeMask
 
@@ -327,6 +328,7 @@ _LIST = (
     ),
     Call(0x004B, "MapGpaPages", MapGpaPages, element=PageNumber, rep=True, caller=PARENT),
     Call(0x004C, "UnmapGpaPages", UnmapGpaPages, rep=True, caller=PARENT),
+    Call(0x004D, "InstallIntercept", InstallIntercept, caller=PARENT),
     Call(0x004E, "CreateVp", CreateVp, caller=PARENT),
     Call(0x004F, "DeleteVp", DeleteVp, caller=PARENT),
     Call(

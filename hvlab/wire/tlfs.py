@@ -300,6 +300,8 @@ class MessageType(IntEnum):
     IO_PORT_INTERCEPT = 0x80010000
     MSR_INTERCEPT = 0x80010001
     CPUID_INTERCEPT = 0x80010002
+    EXCEPTION_INTERCEPT = 0x80010003
+    X64_HALT = 0x80010007
 
 
 class MessageHeader(Struct, size=16):
