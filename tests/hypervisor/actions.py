@@ -7,6 +7,7 @@ from hvlab.hypervisor.vp import Fault
 from hvlab.machine import Machine
 from hvlab.root.winhv import CallFailed
 from hvlab.wire.hypercalls import CALLS
+from hvlab.wire.synic import ConnectionInfo, EventPortInfo, MessagePortInfo
 from hvlab.wire.tlfs import SELF, HypercallControl, HypercallMsr, Msr, Register
 
 PAGE = 4096
@@ -138,6 +139,61 @@ class Driver:
         gpn = self.pick.choice((3, 5, 38, 600, 1 << 30))
         vp.wrmsr(Msr.HYPERCALL, HypercallMsr.encode(enable=self.pick.choice((0, 1, 1)), gpn=gpn))
 
+    def synic(self) -> None:
+        """Registers of SynIC, timers and pages, sensible and not, by anyone."""
+        vp = self.pick.choice(self.vps())
+        gpn = self.pick.choice((3, 5, 38, 600, 1 << 30, 1 << 45)) + self.pick.randrange(3)
+        page = gpn << 12 | self.pick.choice((0, 1, 1, 1))
+        msr, value = self.pick.choice(
+            (
+                (Msr.SIMP, page),
+                (Msr.SIEFP, page),
+                (Msr.REFERENCE_TSC, page),
+                (Msr.VP_ASSIST_PAGE, page),
+                (Msr.SCONTROL, self.pick.choice((0, 1, 1, 1))),
+                (Msr.SINT2, self.pick.choice((0x10000, 0xF3, 0x200F3, 0x400F3, 5))),
+                (Msr.EOM, 0),
+                (Msr.STIMER0_CONFIG, self.pick.choice((0, 0x20001, 0x20003, 0x20009, 0x1801, 1, 1 << 40))),
+                (Msr.STIMER0_COUNT, self.pick.choice((0, 1, 50, 10_000, SELF))),
+            )
+        )
+        vp.wrmsr(msr, value)
+
+    def letters(self) -> None:
+        """A port and a connection now and then; posts and signals, wired or not."""
+        child, winhv = self.child(), self.machine.vid.winhv
+        if child and self.pick.random() < 0.3:
+            here, number, kind = child.partition_id, self.pick.randrange(6), self.pick.choice((1, 1, 2))
+            info = (MessagePortInfo if kind == 1 else EventPortInfo).encode(
+                type=kind,
+                sint=2,
+                vp_index=self.pick.choice((0, 0, 1, 0xFFFFFFFF)),
+                **({"flag_count": 64} if kind == 2 else {}),
+            )
+            winhv.call(
+                "CreatePort", for_whom=here, port_partition=here, port_id=number, connection_partition=1, info=info
+            )
+            there = ConnectionInfo.encode(type=kind)
+            winhv.call(
+                "ConnectPort",
+                connection_partition=1,
+                connection_id=number,
+                port_partition=here,
+                port_id=number,
+                info=there,
+            )
+        elif child:
+            connection = self.pick.randrange(6)
+            payload = self.pick.randbytes(self.pick.choice((0, 8, 100)))
+            self.machine.root_vp.post_message(connection, self.pick.choice((1, 0)), payload, winhv.input_gpn * PAGE)
+            self.machine.root_vp.signal_event(connection, self.pick.choice((0, 5, 64)))
+
+    def time_passes(self) -> None:
+        with self.machine.action():
+            self.machine.hv.turn(
+                (), until=int(self.machine.state["now"][0]) + self.pick.choice((100, 10_000, 1_000_000))
+            )
+
     def read_message(self) -> None:
         child = self.child()
         if child:
@@ -200,4 +256,5 @@ SENSIBLE = (
     " hypercall_page hypercall_page read_message slices cpuid"
 )
 HOSTILE = "hostile_call hostile_call hostile_call garbage_call user_mode raw_msr"
-ACTIONS = (SENSIBLE + " " + HOSTILE).split()
+MESSAGES = "synic synic synic letters letters time_passes"
+ACTIONS = (SENSIBLE + " " + HOSTILE + " " + MESSAGES).split()

@@ -49,7 +49,22 @@ def break_privilege(machine, child):
     machine.hv.done.append((0x48, 2, 0, int(Status.SUCCESS)))
 
 
+def break_message(machine, child):
+    machine.state["messages"]["accepted"] += 1
+
+
+def break_port(machine, child):
+    machine.state["port"]["owner"][0, 5] = 6
+
+
+def break_interrupts(machine, child):
+    machine.state["apic"][0, child.vp.number]["irr"][0] |= 1 << 5
+
+
 BREACHES = {
+    "check_interrupts": break_interrupts,
+    "check_messages": break_message,
+    "check_message_teardown": break_port,
     "check_one_owner": break_owner,
     "check_mapped_is_allowed": break_right,
     "check_no_alias": break_share,
