@@ -12,6 +12,7 @@ from browser.lessons import LESSONS
 from hvlab.story.storyboard import Storyboard
 from hvlab.view import export
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -82,6 +83,14 @@ def lesson_page(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 def frame(page: Any) -> int:
     """The frame on show."""
     return int(page.locator(".hvlab .number").input_value())
+
+
+def kept(name: str, told: str) -> None:
+    """Compare what is heard with the committed text; HVLAB_REFRESH=1 renews it, to be read as a difference."""
+    path = GOLDEN / f"{name}.aria.txt"
+    if os.environ.get("HVLAB_REFRESH"):
+        path.write_text(told, encoding="utf-8")
+    assert told == path.read_text(encoding="utf-8")
 
 
 def keep(page: Any, name: str) -> None:

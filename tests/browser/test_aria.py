@@ -3,17 +3,15 @@
 After a wanted change: `HVLAB_REFRESH=1 pytest tests/browser/test_aria.py`, then read the difference as it is heard.
 """
 
-import os
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 from story.counter import GATE, counter
 from story.machines import runs
 from story.walks import CACHED, GVA, USER, WRITE, plain, unmapped
 
-from browser.conftest import frame
+from browser.conftest import frame, kept
 from hvlab.lab.items import find
 from hvlab.story.call import call_story
 from hvlab.story.gate import Gate
@@ -25,7 +23,6 @@ from hvlab.story.walk import WalkLens
 pytestmark = pytest.mark.browser
 SQUARES = ["square", "square-own", "square-fault", "square-cached"]
 PICTURES = ["map", "lanes", "owners", "call", *SQUARES, "two-runs", "bytes"]
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def walk(world, *accesses):
@@ -81,14 +78,6 @@ def picture_as_heard(page) -> str:
     inside = tree.send("Accessibility.queryAXTree", {"nodeId": found})["nodes"]
     assert [one for one in inside if not one["ignored"] and one["nodeId"] != node["nodeId"]] == []
     return f"# the picture is: {node['name']['value']}\n# and described as: {node['description']['value']}\n"
-
-
-def kept(name: str, told: str) -> None:
-    """Compare with the committed text, or renew it."""
-    path = GOLDEN / f"{name}.aria.txt"
-    if os.environ.get("HVLAB_REFRESH"):
-        path.write_text(told, encoding="utf-8")
-    assert told == path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", PICTURES)

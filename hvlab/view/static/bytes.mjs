@@ -17,7 +17,7 @@ export function makeBytes(ctx) {
   const grid = el("div.hexgrid", { "aria-hidden": "true", onclick: (event) => pick(event.target.closest(".byte")) });
   const caption = el("caption"), body = el("tbody"), about = el("p.line", { role: "status" });
   const writer = button("", () => ctx.to(Number(writer.value))), copy = button(t("Copy as hex"), copyHex);
-  const fields = el("table.fields", caption, head("", t("field"), t("offset"), t("value")), body);
+  const fields = el("table.fields", caption, head(t("mark"), t("field"), t("offset"), t("value")), body);
   const node = el("div.bytes",
     el("div.bar", choose, el("label", t("changes since the frame before, or since frame"), " ", since), earlier, later),
     el("div.pair", el("div", grid, about, el("div.bar", writer, copy)), fields));
