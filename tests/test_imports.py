@@ -112,6 +112,6 @@ COMPILED = re.compile(
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_only_sources_that_name_the_cache_hold_compiled_code(path: Path) -> None:
-    """The cache of compiled code is named after these sources alone; a kernel elsewhere would be answered from old code."""
+    """Only these sources name the cache of compiled code: a kernel elsewhere would run as it once was."""
     if COMPILED.search(path.read_text(encoding="utf-8")):
         assert path in compiled_sources()
