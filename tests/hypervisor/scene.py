@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 
 import numpy as np
+from model import scheduler as model
 
 from hvlab.hardware import apic, clock
 from hvlab.hypervisor import clockwork, scheduler, scheduler_invariants
 from hvlab.hypervisor.partition import STATE
 from hvlab.hypervisor.workload import MODEL
-from model import scheduler as model
 
 KINDS = {"classic": scheduler.CLASSIC, "core": scheduler.CORE, "root": scheduler.ROOT_KIND}
 NAMES = {0: "absent", 1: "ready", 2: "running", 3: "halted", 4: "capped"}
