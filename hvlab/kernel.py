@@ -99,9 +99,16 @@ def routine(function: F) -> F:
 
 
 def merged(function: F) -> F:
-    """Let the source of a function become a part of its one caller, so that the two are optimised together, once."""
-    made: F = numba.njit(inline="always")(function)
-    return made
+    """Let the source of a function become a part of its caller, before types are known; Python may call it, too.
+
+    numba looks for attributes of its own kind of function; with them, ours need not become one, which would be compiled
+    as soon as Python calls it.
+    """
+    if not PLAIN:
+        made: Any = numba.njit(inline="always")(function)
+        function.__dict__.update(targetoptions=made.targetoptions, py_func=function, _numba_type_=made._numba_type_)
+        function.__dict__["made"] = made  # the type knows it by a weak reference
+    return function
 
 
 def entry_point(function: F) -> F:

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
-
-from hvlab.kernel import I, entry_point, kernel
+from hvlab.kernel import I, entry_point, kernel, merged
 
 WORDS = 6
 COLUMNS = 4 + WORDS  # kind, time, actor, cause, six words
@@ -88,14 +86,14 @@ def event(box: str, says: str, rule: str) -> Callable[[Callable[..., Any]], Any]
             raise TypeError(f"event {name}: at most {WORDS} words, each with a plain name")
         CATALOGUE.append(Event(number, name, box, says, fields, inspect.getdoc(function) or "", rule))
         words = [*fields, *["NOTHING"] * (WORDS - len(fields))]
-        space = {"KIND": I(number), "NOTHING": I(0), "record": record}
+        space: dict[str, Any] = {"KIND": I(number), "NOTHING": I(0), "record": record}
         # A template of names from the signature only: numba needs real source, one wrapper for each event.
         exec(
             f"def {name}(m, trace, actor, cause, {', '.join(fields)}):\n"
             f"    return record(m, trace, KIND, actor, cause, {', '.join(words)})",
             space,
         )
-        return numba.njit(inline="always")(space[name])
+        return merged(space[name])
 
     return declare
 
