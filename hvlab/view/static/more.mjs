@@ -84,8 +84,6 @@ export function makeMore(ctx) {
     return found < 0 && ctx.announce(t("No stop was met up to here."), true);
   }
 
-  const keys = [["← →", t("one frame back or on")], [t("Page Up, Page Down"), t("ten frames")], [t("Home, End"), t("first, last")],
-    ["N, P", t("next or previous of this kind")], ["C", t("cause")], ["T", t("table")], ["F", t("full screen")], [t("Esc"), t("close")]];
   const still = el("input", { type: "checkbox", onchange: () => ctx.section.classList.toggle("calm", still.checked) });
   const token = el("input", { readonly: true, hidden: true, "aria-label": t("Token to copy") });
   const node = el("div.more", { hidden: true },
@@ -93,7 +91,7 @@ export function makeMore(ctx) {
     el("div.bar", { role: "group", "aria-label": t("Stops") }, el("span", t("Stop at")), what, op, value, button(t("Add stop"), addStop), button(t("Run to stop"), run)), list,
     el("div.bar", button(t("Copy token"), () => ctx.copy(`${ctx.scene.token || ctx.scene.title}@${ctx.at()}`)),
       button(t("Save picture"), () => ctx.picture() && save("frame.svg", "image/svg+xml", svgFile(ctx.picture()))), el("label.choice", still, t("no motion")), token),
-    el("dl.keys", ...keys.map(([key, does]) => el("div", el("dt", key), " ", el("dd", does)))));
+    el("p.soft", t("Keys: ← → one frame, Page Up and Page Down ten, Home first, End last, N and P this kind, C cause, T table, F full screen, Esc close")));
   return {
     node, card, kind, cause, stopHere, openCard,
     closeCard: () => (card.hidden ? false : (closeCard(), true)),
