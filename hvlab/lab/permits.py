@@ -119,8 +119,10 @@ class Ruling:
 
 def asks_for(one: Permit) -> str:
     """Say what a call asks of its caller: a bit, a relation, both, or nothing."""
+    if one.caller == PARENT_OR_SELF:
+        return _("bit {bit}, or parent").format(bit=one.bit)
     bit = _("bit {bit}").format(bit=one.bit) if one.privilege else ""
-    relation = {PARENT_OR_SELF: _("parent, or the bit"), ANY: ""}.get(one.caller, _(one.caller))
+    relation = _(one.caller) if one.caller != ANY else ""
     return " + ".join(part for part in (bit, relation) if part) or _("nothing")
 
 

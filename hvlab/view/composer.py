@@ -12,7 +12,7 @@ from hvlab.lab.callsheet import CallSheet, number
 from hvlab.lab.permits import CALLS
 from hvlab.language import _
 from hvlab.trace.words import grouped
-from hvlab.view.panel import WIDE, Panel, rows_table
+from hvlab.view.panel import WIDE, Panel, row, rows_table
 from hvlab.wire.tlfs import HypercallControl
 
 REGISTERS = ("rcx", "rdx", "r8")
@@ -42,9 +42,8 @@ class Composer(Panel):
         for name, control in self.registers.items():
             control.observe(lambda change, name=name: self._register(name, change["new"]), "value")
         first, second = list(self.fields.values())[:3], list(self.fields.values())[3:]
-        rows = [widgets.HBox(row, layout={"flex_flow": "row wrap"}) for row in (first, second)]
-        texts = widgets.HBox(list(self.registers.values()), layout={"flex_flow": "row wrap"})
-        super().__init__(_("One hypercall: fields, and the registers that carry them"), [*rows, texts], self.tables)
+        rows = [row(first), row(second), row(list(self.registers.values()))]
+        super().__init__(_("One hypercall: fields, and the registers that carry them"), rows, self.tables)
 
     def _field(self, name: str, value: Any) -> None:
         """A field of the control word was changed."""
@@ -113,7 +112,7 @@ class Composer(Panel):
         ]
         registers = [("", line.split("  ", 2)) for line in self.sheet.registers()]
         checks = [
-            ("on" if one.ok else "off", (one.what, one.why, _("yes") if one.ok else _("NO")))
+            ("on" if one.ok else "odd", (one.what, one.why, _("yes") if one.ok else _("NO")))
             for one in self.sheet.checks()
         ]
         return "".join((
@@ -128,9 +127,7 @@ def _bits(field: Any) -> str:
 
 
 def _text(label: str) -> Any:
-    return widgets.Text(
-        description=label, continuous_update=False, style=WIDE, layout={"width": "260px", "margin": "2px 12px 2px 2px"}
-    )
+    return widgets.Text(description=label, continuous_update=False, style=WIDE, layout={"width": "260px"})
 
 
 def _fields() -> dict[str, Any]:

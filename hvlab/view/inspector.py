@@ -10,7 +10,7 @@ from hvlab.lab.callsheet import number
 from hvlab.lab.permits import CALLS, CHILD, MASK, REGISTERS, ROOT, asks_for, changed, ruled
 from hvlab.language import _
 from hvlab.trace.words import grouped
-from hvlab.view.panel import WIDE, Panel, rows_table
+from hvlab.view.panel import WIDE, Panel, row, rows_table
 from hvlab.wire.tlfs import EVERY_PRIVILEGE, GUEST_PRIVILEGES, PrivilegeMask
 
 HIGH: Final = 32  # the first bit of the half that EBX holds
@@ -48,9 +48,8 @@ class Inspector(Panel):
         self.text.observe(lambda change: self._typed(change["new"]), "value")
         self.asks.observe(lambda change: self._take(self.mask, change["new"]), "value")
         halves = [_half(_("EAX: registers"), self.boxes, low=True), _half(_("EBX: calls"), self.boxes, low=False)]
-        columns = widgets.HBox(halves, layout={"flex_flow": "row wrap"})
-        top = widgets.HBox([self.text, self.asks], layout={"flex_flow": "row wrap"})
-        super().__init__(_("Which calls does a mask open?"), [top, columns], self.tables)
+        top = row([self.text, self.asks])
+        super().__init__(_("Which calls does a mask open?"), [top, row(halves)], self.tables, before=1)
 
     def _turned(self, name: str, on: bool) -> None:
         """A box was turned."""

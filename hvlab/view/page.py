@@ -36,7 +36,12 @@ NOTEBOOK_CSS = (
     ".output{margin:4px 0 16px}table{border-collapse:collapse}"
     ".text :is(td,th){border:1px solid #767676;padding:2px 8px}"
     ".failed{border-left:4px solid light-dark(#b00020,#ff9a9a)}.text a{color:light-dark(#005a9c,#7cc4ff)}"
-    "summary{cursor:pointer;padding:4px 0}"
+    "summary{cursor:pointer;padding:4px 0}.hvlab-facts{margin:0}.hvlab-facts .scroll{overflow-x:auto}"
+    ".hvlab-facts caption{text-align:left;font-weight:bold}"
+    ".hvlab-facts :is(td,th){text-align:left;vertical-align:top;padding:2px 12px 2px 0;border-bottom:1px solid #767676}"
+    ".hvlab-facts tbody th{font-weight:normal}.hvlab-facts :is(td,th).code{font:14px/1.45 ui-monospace,monospace}"
+    ".hvlab-facts .off>*{color:light-dark(#595959,#b8b8b8);font-style:italic}"
+    ".hvlab-facts .odd>*,.hvlab-facts :is(.on,.off)>:last-child{font-weight:bold}"
 )
 
 

@@ -20,11 +20,16 @@ STYLE: Final = (
     ".hvlab-panel thead th{font-weight:bold}"
     ".hvlab-panel :is(td.code,th.code){font-family:var(--jp-code-font-family,monospace);white-space:nowrap}"
     ".hvlab-panel tr.off>*{color:var(--jp-ui-font-color2,#595959);font-style:italic}"
+    ".hvlab-panel tr.odd>*{font-weight:bold;border-bottom:2px solid currentcolor}"
     ".hvlab-panel tr.off>:last-child,.hvlab-panel tr.on>:last-child{font-weight:bold}"
     ".hvlab-panel .scroll{max-height:420px;overflow:auto}"
     ".hvlab-panel .scroll:focus-visible{outline:3px solid var(--jp-brand-color1,#005a9c)}"
     ".hvlab-panel p{margin:4px 0;line-height:1.4}"
     ".hvlab-panel .widget-label{min-width:0}"
+    ".hvlab-panel .widget-checkbox{height:26px;margin:0}"
+    ".hvlab-panel .gap{gap:2px 16px}"
+    ".hvlab-panel :is(input,select):focus-visible{outline:3px solid var(--jp-brand-color1,#005a9c)!important;"
+    "outline-offset:1px}"
 )
 WIDE: Final = {"description_width": "initial"}
 
@@ -43,13 +48,15 @@ class Panel(widgets.VBox):
         Widgets, in the order of Tab.
     twin
         Returns all that the panel shows, as HTML.
+    before
+        How many of the controls stand above the line that says what a change came to; by default all.
     """
 
-    def __init__(self, title: str, controls: Sequence[Any], twin: Callable[[], str]) -> None:
+    def __init__(self, title: str, controls: Sequence[Any], twin: Callable[[], str], before: int | None = None) -> None:
         self.title, self.twin, self.told = title, twin, ""
         self.news, self.said = widgets.HTML(), widgets.HTML()
         head = widgets.HTML(f"<style>{STYLE}</style><p><strong>{escape(title)}</strong></p>")
-        super().__init__([head, *controls, self.news, self.said])
+        super().__init__([head, *controls[:before], self.news, *controls[len(controls[:before]) :], self.said])
         self.add_class("hvlab-panel")
         self.refresh()
 
@@ -64,8 +71,15 @@ class Panel(widgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         data = dict(super()._repr_mimebundle_(**kwargs) or {})
-        still = f"<figure><figcaption>{escape(self.title)}</figcaption>{self.twin()}</figure>"
+        still = f'<figure class="hvlab-facts"><figcaption>{escape(self.title)}</figcaption>{self.twin()}</figure>'
         return {**data, "text/plain": repr(self), "text/html": still}
+
+
+def row(controls: Sequence[Any]) -> Any:
+    """Return controls beside each other, as many as there is room for."""
+    made = widgets.HBox(list(controls), layout={"flex_flow": "row wrap"})
+    made.add_class("gap")
+    return made
 
 
 def rows_table(caption: str, head: Sequence[str], rows: Rows, code: int = 1) -> str:

@@ -155,6 +155,7 @@ def test_a_relation_is_no_bit():
 
     said = text(panel.said.value)
     assert "InitializePartition parent no: a child is not its own parent" in said
+    assert "GetVpRegisters bit 49, or parent may" in said
     panel.asks.value = "root"
     assert "InitializePartition parent may" in text(panel.said.value)
 
