@@ -121,6 +121,19 @@ def entry_point(function: F) -> F:
     return compiled
 
 
+def is_ready(compiled: Any) -> bool:
+    """Whether an entry point can be called without compiling it first."""
+    if PLAIN or compiled.signatures:
+        return True
+    name = f"{compiled.py_func.__module__.rpartition('.')[2]}.{compiled.py_func.__qualname__}-*.nbi"
+    return FOLDER is not None and any(Path(FOLDER).rglob(name))
+
+
+def plain(compiled: Any) -> Any:
+    """Return an entry point as the plain Python that it is."""
+    return compiled if PLAIN else compiled.py_func
+
+
 # What numba lacks, each with a plain twin, since an intrinsic cannot be called from plain Python.
 @intrinsic
 def _ctlz(context: Any, word: Any) -> Any:

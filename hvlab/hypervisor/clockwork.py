@@ -8,16 +8,19 @@ SIMPLER THAN REAL: software in Python takes no time between two steps but what i
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hvlab.hardware import apic_registers
 from hvlab.hypervisor import agenda, interrupt, scheduler, synic, synic_ops, timers, virtual_apic, workload
 from hvlab.hypervisor.agenda import APIC_TIMER, CAP_END, FOREVER, PAUSE_END, STIMER
-from hvlab.hypervisor.scheduler import CAP_OVER, CAPPED, ONE, RUNNING, STOP_ROOM, SUSPENDED
-from hvlab.kernel import I, entry_point, routine
+from hvlab.hypervisor.scheduler import CAP_OVER, CAPPED, ONE, RUNNING, STOP_ROOM, STOP_STEPS, SUSPENDED
+from hvlab.kernel import I, entry_point, is_ready, plain, routine
 from hvlab.trace import scheduler_events as events
 
+Words = npt.NDArray[np.int64]
 Row = Sequence[int | np.int64]  # of `work`: time, op, vp, a, b, c, d, e
 COLUMNS = 8
 # op: what a, b, c, d are; what the answer is
@@ -144,7 +147,8 @@ def first_lane(m):
 def turn(state, mem, trace, work, answer, until):
     """Let time pass up to `until`, doing each row of `work` at its time; return how many rows were done.
 
-    Stops early where the trace might not hold a step, or where software must act: `stop` of the scheduler says why.
+    Stops early where the trace might not hold a step, where software must act, or after `most` steps (0: no limit):
+    `stop` of the scheduler says why. Python calls `advance`.
     """
     m = state[0]
     s, done, last = m["scheduler"], I(0), I(work.shape[0])
@@ -170,4 +174,29 @@ def turn(state, mem, trace, work, answer, until):
             answer[done] = operate(m, mem, trace, w[1], w[2], w[3], w[4], w[5], w[6], w[7])
             done += 1
         settle(m, mem, trace)
+        if s["most"] > 0:
+            s["most"] -= 1
+            if s["most"] == 0 and s["stop"] == 0:
+                s["stop"] = STOP_STEPS
     return done
+
+
+FEW = 3_000  # steps that are taken before it pays to compile: as plain Python they take about a second
+few = [FEW]
+
+
+def advance(state: Any, mem: Words, trace: Words, work: Words, answer: Words, until: int) -> int:
+    """Do what `turn` does: by its source as plain Python until there was enough to do to compile it.
+
+    A picture of some hundred steps then waits for no compiler; which of the two ran does not change a bit.
+    """
+    s, done = state["scheduler"][0], 0
+    while True:
+        compiled = few[0] == 0 or is_ready(turn)
+        s["most"] = 0 if compiled else few[0]
+        with np.errstate(over="ignore"):
+            done += int((turn if compiled else plain(turn))(state, mem, trace, work[done:], answer[done:], I(until)))
+        if not compiled:
+            few[0], s["most"] = int(s["most"]), 0
+        if s["stop"] != STOP_STEPS:
+            return done

@@ -183,7 +183,7 @@ class Hypervisor:
         where = self.state["vp"]["lp"][0].copy()
         while True:
             s["asked"] = self.cause
-            done += int(clockwork.turn(self.state, self.mem, self.trace, work[done:], answer[done:], end))
+            done += clockwork.advance(self.state, self.mem, self.trace, work[done:], answer[done:], end)
             if s["stop"] == scheduler.STOP_ROOM:
                 self._spill()
             elif s["stop"] == scheduler.STOP_HANDLER:

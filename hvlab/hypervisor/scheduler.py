@@ -29,7 +29,8 @@ WHOLE = I(1 << 16)  # a cap or reserve of one logical processor
 WEIGHT, LEAST_WEIGHT, MOST_WEIGHT = I(100), 1, 10_000
 EVERYWHERE = I(0xFF)
 ROOT, ZERO, ONE = I(1), I(0), I(1)
-STOP_HANDLER, STOP_ROOT, STOP_ROOM = I(1), I(2), I(3)  # software must act; the root must choose; the trace is full
+# software must act; the root must choose; the trace is full; enough steps
+STOP_HANDLER, STOP_ROOT, STOP_ROOM, STOP_STEPS = (I(k) for k in range(1, 5))
 NESTED = 16  # the burst, and interrupt handlers upon it: one for each class above 1
 
 RUN = [
@@ -71,6 +72,7 @@ SCHEDULER = [
     ("free", I),  # somebody might be placed
     ("asked", I),  # the row that asked for this turn
     ("floor", I),  # the virtual time at which the last one was placed
+    ("most", I),  # steps that a turn may take; 0: no limit
     ("stop", I),  # why a turn ended early
     ("stop_vp", I),
     ("stop_vector", I),

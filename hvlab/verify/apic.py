@@ -35,7 +35,7 @@ class OneApic:
         work, answer = np.zeros((len(operations), clockwork.COLUMNS), np.int64), np.zeros(len(operations), np.int64)
         for row, (operation, *words) in zip(work, operations, strict=True):
             row[1], row[3 : 3 + len(words)] = operation, words
-        clockwork.turn(self.state, self.mem, SILENT, work, answer, I(0))
+        clockwork.advance(self.state, self.mem, SILENT, work, answer, I(0))
         return [int(one) for one in answer]
 
     def priority(self) -> int:

@@ -39,7 +39,7 @@ class Controllers:
             row[0], row[1 : 1 + len(words)] = now, [int(word) for word in words]
         answer = np.zeros(len(rows), np.int64)
         end = np.int64(now if until is None else until)
-        assert clockwork.turn(self.state, self.mem, self.rows, work, answer, end) == len(rows)
+        assert clockwork.advance(self.state, self.mem, self.rows, work, answer, end) == len(rows)
         return answer.tolist()
 
     def raise_vector(self, vector, vp=0, level=0, auto_eoi=0):

@@ -48,7 +48,7 @@ class Scene:
         end = max([int(self.state["now"][0]), *table[:, 0].tolist()]) if until is None else until
         done, s = 0, self.state["scheduler"][0]
         while True:
-            done += int(clockwork.turn(self.state, MEM, self.trace, table[done:], answer[done:], end))
+            done += clockwork.advance(self.state, MEM, self.trace, table[done:], answer[done:], end)
             assert s["stop"] != scheduler.STOP_ROOM, "a scene has more rows than the trace has room for"
             if s["stop"] == 0:
                 break
