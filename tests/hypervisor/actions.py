@@ -2,6 +2,7 @@
 
 import random
 
+from hvlab.child.discovery import enable_synic
 from hvlab.errors import BadRequest
 from hvlab.hypervisor.vp import Fault
 from hvlab.machine import Machine
@@ -64,7 +65,9 @@ class Driver:
     def create(self) -> None:
         if len(self.machine.children) < 3:
             self.born += 1
-            self.machine.child(f"c{self.born}", memory=CHILD, vps=self.pick.choice((1, 1, 2)))
+            self.machine.child(
+                f"c{self.born}", memory=CHILD, vps=self.pick.choice((1, 1, 2)), pool=self.pick.choice((0, 8))
+            )
 
     def destroy(self) -> None:
         child = self.child()
@@ -163,6 +166,8 @@ class Driver:
         """A port and a connection now and then; posts and signals, wired or not."""
         child, winhv = self.child(), self.machine.vid.winhv
         if child and self.pick.random() < 0.3:
+            if not child.vp.suspended and self.pick.random() < 0.8:
+                enable_synic(child.vp, self.pick.choice((33, 34)), self.pick.choice((35, 36)), 0xF3)
             here, number, kind = child.partition_id, self.pick.randrange(6), self.pick.choice((1, 1, 2))
             info = (MessagePortInfo if kind == 1 else EventPortInfo).encode(
                 type=kind,
