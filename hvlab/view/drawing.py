@@ -9,6 +9,7 @@ from html import escape
 from typing import Final
 
 from hvlab.errors import plain
+from hvlab.language import _
 
 WIDTH: Final = 844
 HATCHES: Final = {"stripes": "M0 0V8M4 0V8", "bars": "M0 2H8M0 6H8", "cross": "M0 0L8 8M8 0L0 8"}
@@ -65,11 +66,11 @@ class Drawing:
 
 def figure(drawing: Drawing, head: Sequence[str], rows: Rows, more: int = 0) -> str:
     """A picture with its caption and, to be unfolded, the table that says the same; `more` rows are left out."""
-    rest = f"<p>{more:,} more rows are left out.</p>" if more else ""
+    rest = f"<p>{_('{count} more rows are left out.').format(count=f'{more:,}')}</p>" if more else ""
     return (
         f'<figure><div class="scroll" role="region" tabindex="0" aria-label="{escape(plain(drawing.title))}">'
         f"{drawing.svg()}</div><figcaption>{escape(plain(drawing.title))}</figcaption>"
-        f"<details><summary>The same as a table</summary>{table(drawing.title, head, rows)}{rest}</details></figure>"
+        f"<details><summary>{escape(_('The same as a table'))}</summary>{table(drawing.title, head, rows)}{rest}</details></figure>"
     )
 
 
@@ -86,8 +87,9 @@ def table(caption: str, head: Sequence[str], rows: Rows) -> str:
         for row in rows
     )
     label = escape(plain(caption))
+    region = escape(_("Table: {caption}").format(caption=plain(caption)))
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="Table: {label}"><table><caption>{label}</caption>'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{region}"><table><caption>{label}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

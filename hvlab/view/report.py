@@ -18,6 +18,7 @@ from hvlab.capture.kvmlog import KvmLog
 from hvlab.capture.load import Capture, load
 from hvlab.errors import BadRequest, plain
 from hvlab.lab.study import behaviour
+from hvlab.language import _, lang
 from hvlab.view import maps, traces
 from hvlab.view.drawing import Drawing, figure, table
 from hvlab.view.esm import source, squeeze
@@ -58,20 +59,20 @@ def html(path: str | os.PathLike[str]) -> str:
     kind = recognise(path)
     shown = plain(Path(path).name, 64)
     if not kind.ready:
-        return page(shown, [section("What it is", _words([f"{shown} is {kind.says()}."]))])
+        return page(shown, [section(_("What it is"), _words([f"{shown} is {kind.says()}."]))])
     capture = load(path)
     if isinstance(capture, KvmLog):
         said = [f"{shown} is {kind.phrase}.", f"{len(capture):,} events, {capture.others:,} other lines."]
-        return page(shown, [section("What it is", _words(said)), section("What happened", _happened(capture))])
+        return page(shown, [section(_("What it is"), _words(said)), section(_("What happened"), _happened(capture))])
     numbers = summary(capture)
     first, *others = tell(capture, f"{shown} is {kind.phrase}.").split("\n\n")
-    sections = [section("What it is", _words(first.splitlines()) + "".join(_pictures(capture, numbers)))]
+    sections = [section(_("What it is"), _words(first.splitlines()) + "".join(_pictures(capture, numbers)))]
     for k, block in enumerate(others):
         title, *lines = block.splitlines()
         picture = maps.space_map(numbers.spaces[k], k) if isinstance(numbers, TablesSummary) and k < IN_FULL else ""
         sections.append(section(title.removesuffix(":"), picture + _words(lines)))
     if isinstance(capture, AddressTrace):
-        sections.append(section("TLB and walks", _behaviour(capture)))
+        sections.append(section(_("TLB and walks"), _behaviour(capture)))
     return page(shown, sections)
 
 
@@ -79,7 +80,7 @@ def page(title: str, sections: Iterable[str]) -> str:
     """A whole page; it loads nothing and runs nothing."""
     title = plain(title, 64)
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}: hvlab</title>'
+        f'<!DOCTYPE html>\n<html lang="{lang()}"><head><meta charset="utf-8"><title>{escape(title)}: hvlab</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f'<style>{squeeze(source("picture.css") + CSS)}</style></head><body class="hvlab"><main>'
@@ -98,7 +99,8 @@ def _happened(log: KvmLog) -> str:
         f'<tr><td>{escape(what)}</td><td>{escape(detail)}</td><td class="number">{times:,}</td></tr>'
         for what, detail, times in log.rows()
     )
-    return f"<table><thead><tr><th>what</th><th>in detail</th><th>times</th></tr></thead><tbody>{rows}</tbody></table>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in (_("what"), _("in detail"), _("times")))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _words(lines: Iterable[str]) -> str:
@@ -133,12 +135,13 @@ def _behaviour(trace: AddressTrace) -> str:
     try:
         found = behaviour(trace)
     except BadRequest as refused:
-        return _words([f"Not studied: {refused}."])
+        return _words([_("Not studied: {problem}.").format(problem=refused)])
     head, *rows = found.pages.cells()
+    title = _("{title}, with a TLB of {entries} entries")
     return (
         _words([found.words])
         + traces.hit_curve(found.tlb)
-        + table(f"{found.pages.title}, with a TLB of {found.pages.rows[0].geometry} entries", head, rows)
+        + table(title.format(title=found.pages.title, entries=found.pages.rows[0].geometry), head, rows)
         + _words(found.pages.notes)
     )
 
@@ -146,12 +149,14 @@ def _behaviour(trace: AddressTrace) -> str:
 def _answers(numbers: VectorsSummary) -> str:
     """How often each kind of answer is expected."""
     listed = sorted(numbers.answers.items(), key=lambda one: -one[1])[:MOST_ANSWERS]
-    most = max((number for _, number in listed), default=1)
-    drawing = Drawing("answers", "Expected answers", "", 16 + 34 * len(listed))
+    most = max((number for _answer, number in listed), default=1)
+    drawing = Drawing("answers", _("Expected answers"), "", 16 + 34 * len(listed))
     for k, (answer, number) in enumerate(listed):
         drawing.text(240, 28 + 34 * k, answer, "end", 32)
         drawing.rect(250, 10 + 34 * k, 470 * number / most, 24, "bar call", "stripes")
         drawing.text(258 + 470 * number / most, 28 + 34 * k, f"{number:,}")
-    drawing.words = "Bars: " + ", ".join(f"{plain(answer, 40)} {number:,}" for answer, number in listed) + "."
+    drawing.words = _("Bars: {bars}.").format(
+        bars=", ".join(f"{plain(name, 40)} {number:,}" for name, number in listed)
+    )
     rows = [[plain(answer, 40), f"{number:,}"] for answer, number in listed]
-    return figure(drawing, ["answer", "cases"], rows, len(numbers.answers) - len(listed))
+    return figure(drawing, [_("answer"), _("cases")], rows, len(numbers.answers) - len(listed))
