@@ -150,7 +150,7 @@ def _index(made: Sequence[Lesson], names: Sequence[str], known: reference.Lesson
     rows = [
         (
             f'<a href="{name}">{escape(one.title)}</a>',
-            str(one.about.get("minutes", "")),
+            escape(str(one.about.get("minutes", ""))),
             reference.lesson_links(one.about.get("needs", ()), known),
             escape(", ".join(one.about.get("boxes", ()))),
         )
