@@ -70,7 +70,8 @@ def figure(drawing: Drawing, head: Sequence[str], rows: Rows, more: int = 0) -> 
     return (
         f'<figure><div class="scroll" role="region" tabindex="0" aria-label="{escape(plain(drawing.title))}">'
         f"{drawing.svg()}</div><figcaption>{escape(plain(drawing.title))}</figcaption>"
-        f"<details><summary>{escape(_('The same as a table'))}</summary>{table(drawing.title, head, rows)}{rest}</details></figure>"
+        f"<details><summary>{escape(_('The same as a table'))}</summary>{table(drawing.title, head, rows)}{rest}"
+        "</details></figure>"
     )
 
 

@@ -16,9 +16,11 @@ from hvlab.lab.hunt import hunt
 from hvlab.lab.predict import predict
 from hvlab.lab.progress import progress
 from hvlab.lab.recall import recall
+from hvlab.lab.study import study
 from hvlab.lab.tell import tell
 from hvlab.lab.walks import one_walk
 from hvlab.language import CLOSE, N_, OPEN, PSEUDO, _, lang, ngettext, pseudo
+from hvlab.story.compare import compare
 
 LAB = Path(language.__file__).parent / "lab"
 SAY = (
@@ -127,6 +129,15 @@ def test_tasks_hints_and_warm_ups_go_through_it(pseudo_language, capsys):
     told += [repr(predict("05.reads")), repr(progress()).split("\n")[0], capsys.readouterr().out.split("\n")[-2]]
 
     assert [text for text in told if left_over(text)] == []
+
+
+def test_traces_comparisons_and_studies_go_through_it(pseudo_language):
+    first, second = one_walk(), one_walk(21, 12)
+    table = study("sort", page_sizes=(12, 21), limit=200)
+    told = [*first.trace.sentences(), *repr(compare(first, second)).splitlines(), *str(table).splitlines()]
+
+    assert len(told) > 40
+    assert [line for line in told if set(left_over(line)) - {"first", "second", "sort"}] == []
 
 
 def test_a_lab_that_fails_says_so_in_the_learners_language(pseudo_language, monkeypatch, capsys):
