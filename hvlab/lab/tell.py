@@ -11,7 +11,9 @@ from hvlab.story.walk import story_of
 MOST_LINES = 30
 
 
-def tell(what: Any, gate: Prediction | None = None, grain: str = "event", most: int = MOST_LINES) -> None:
+def tell(
+    what: Any, gate: Prediction | None = None, grain: str = "event", most: int = MOST_LINES, lens: Any = None
+) -> None:
     """Print what happened, one sentence a step; nothing of it before the prediction is in.
 
     Parameters
@@ -23,11 +25,13 @@ def tell(what: Any, gate: Prediction | None = None, grain: str = "event", most: 
         `request`, `event` or `bit`: how finely a trace is told.
     most
         So many lines; the middle of a longer story is left out, and counted.
+    lens
+        Another lens than the one that a trace has by itself.
     """
     if gate is not None and mode() == "learn" and gate.answer is None:
         print(_("Answer {id} first, then run this cell again.").format(id=gate.id))
         return
-    story = story_of(what, grain)
+    story = story_of(what, grain, lens=lens)
     print("\n".join(shortened(lines_of(story), most)))
     outcome = gate.outcome(story) if gate is not None and mode() == "learn" else None
     if outcome is not None:

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from hvlab.errors import BadRequest
 from hvlab.language import N_, _
+from hvlab.story.gantt import ran_and_waited
 from hvlab.story.steps import steps
-from hvlab.story.walk import WalkLens, of_machine, trace_of
+from hvlab.story.walk import WalkLens, of_interrupts, of_machine, trace_of
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
 
@@ -30,6 +31,13 @@ LEDGER: Final[tuple[tuple[str, Callable[[Trace], int]], ...]] = (
     (N_("exits to the hypervisor"), _count("ept_violation_raised", "ept_misconfigured", "nested_page_fault_raised")),
     (N_("hypercalls"), _count("hypercall_entered")),
     (N_("pages that change owner"), _count("page_given")),
+    (N_("interrupts raised"), _count("vector_raised", "vector_coalesced")),
+    (N_("merged with one that waited"), _count("vector_coalesced")),
+    (N_("interrupts taken"), _count("vector_delivered", "vector_delivered_and_ended")),
+    (N_("EOIs that left the guest"), _count("eoi_written")),
+    (N_("EOIs without an exit"), _count("eoi_saved")),
+    (N_("guests left for an interrupt or a halt"), _count("vp_interrupted", "vp_halted")),
+    (N_("times a VP was put on a processor"), _count("vp_scheduled")),
 )
 
 
@@ -77,7 +85,7 @@ class Comparison:
         return [before + _("They part at frame {frame}:").format(frame=self.frame), *told]
 
 
-def compare(first: Any, second: Any, names: tuple[str, str] = ("first", "second")) -> Comparison:
+def compare(first: Any, second: Any, names: tuple[str, str] = ("first", "second"), lens: Any = None) -> Comparison:
     """Set two runs side by side.
 
     Parameters
@@ -85,6 +93,8 @@ def compare(first: Any, second: Any, names: tuple[str, str] = ("first", "second"
     first, second : traces, or steps of the machine that carry one
     names
         What the columns are called, best by the one knob that differs.
+    lens
+        Another lens than the one that the traces have by themselves; it has ``told(trace)``.
 
     Raises
     ------
@@ -95,7 +105,8 @@ def compare(first: Any, second: Any, names: tuple[str, str] = ("first", "second"
         raise BadRequest(f"{len(names)} names for two runs", "", 'names=("4 KiB", "2 MiB")')
     traces = trace_of(first), trace_of(second)
     rows = tuple((name, count(traces[0]), count(traces[1])) for name, count in LEDGER)
-    told = [list(lens_rows(trace)) for trace in traces]
+    rows += tuple(shares(*traces))
+    told = [list(lens_rows(trace, lens)) for trace in traces]
     place = parting(
         *(
             [trace.rows[row, [0, 2, *range(4, 10)]].tolist() for row, _ in of]
@@ -108,9 +119,23 @@ def compare(first: Any, second: Any, names: tuple[str, str] = ("first", "second"
     return Comparison((names[0], names[1]), rows, frame, (sides[0], sides[1]), (times[0], times[1]))
 
 
-def lens_rows(trace: Trace) -> Iterator[tuple[int, int]]:
+def shares(first: Trace, second: Trace) -> Iterator[tuple[str, int, int]]:
+    """Yield what each virtual processor had of the logical ones, in microseconds, in both runs."""
+    had = [ran_and_waited(trace) for trace in (first, second)]
+    for vp in sorted({vp for one in had for vp in one}):
+        pairs = [one.get(vp, (0, 0)) for one in had]
+        yield _("VP {number} has run, µs").format(number=vp), pairs[0][0] // 1000, pairs[1][0] // 1000
+        yield _("VP {number} was ready and waited, µs").format(number=vp), pairs[0][1] // 1000, pairs[1][1] // 1000
+
+
+def lens_rows(trace: Trace, lens: Any = None) -> Iterator[tuple[int, int]]:
     """Yield each row of a trace that its lens tells, with the frame that tells it."""
-    frames = [step.rows for step in steps(trace)] if of_machine(trace) else list(WalkLens().groups(trace))
+    if lens is not None:
+        frames = [step.rows for step in lens.told(trace)]
+    elif of_machine(trace) or of_interrupts(trace):
+        frames = [step.rows for step in steps(trace)]
+    else:
+        frames = list(WalkLens().groups(trace))
     if not frames:
         raise BadRequest("a comparison of translations", "a trace without one", "what machine.translate(...) gave")
     for number, frame in enumerate(frames):

@@ -34,7 +34,7 @@ BANDS, PHASES, TOP, LANE = 3, 28, 50, 39  # tops of requests, sub-goals and lane
 BIN: Final = 36  # px of the axis that share a mark
 MOST_MARKS: Final = 400
 MOST_HOPS = 128
-SHARPEST: Final = "!XMHW"  # which of several tokens a mark shows
+SHARPEST: Final = "!XMIHW"  # which of several tokens a mark shows
 LETTER_WIDTH: Final = 7.4
 UPPER, LOWER = 9, 25  # a lane has two rows of marks: what travels between privileges, and memory
 
@@ -85,7 +85,9 @@ def axis_of(steps: Sequence[Step]) -> Axis:
     return Axis(begin, end) if end > begin else Axis(0, len(steps), True)
 
 
-def lanes(steps: Sequence[Step], waits: str = N_("time of the cost table; every cost is assumed")) -> Drawn:
+def lanes(
+    steps: Sequence[Step], waits: str = N_("time of the cost table; every cost is assumed"), ordered: bool = False
+) -> Drawn:
     """Return the lanes of a story.
 
     Parameters
@@ -94,8 +96,10 @@ def lanes(steps: Sequence[Step], waits: str = N_("time of the cost table; every 
         What `hvlab.story.steps.steps` gave.
     waits
         What a hatched bar is, and where its cost comes from.
+    ordered
+        Give each step the same room, also where time passes.
     """
-    axis = axis_of(steps)
+    axis = Axis(0, len(steps), True) if ordered else axis_of(steps)
     marks = placed(steps, axis, LANES)
     for mark in marks:
         mark.y = TOP + LANE * mark.lane + (UPPER, LOWER)[mark.row]
@@ -103,7 +107,7 @@ def lanes(steps: Sequence[Step], waits: str = N_("time of the cost table; every 
     chains = [chain(steps, number) for number in range(len(steps))]
     edges = sorted({pair for one in chains for pair in joined(one, mark_of)})
     many = len(steps) > MOST_MARKS
-    layer, bind = _ground(axis, _(waits))
+    layer, bind = _ground(axis, _(waits) if waits else "", ordered)
     bands = [] if axis.ordered else [_bands(steps, axis), _phase_bands(steps, axis)]
     for part in (*bands, _edges(edges, marks), _marks(marks, many)):
         layer += part[0]
@@ -200,7 +204,7 @@ def _here(steps: Sequence[Step], step: Step, links: Sequence[int], mark: Mark) -
     }
 
 
-def _ground(axis: Axis, waits: str) -> tuple[list[Element], list[Element]]:
+def _ground(axis: Axis, waits: str, ordered: bool) -> tuple[list[Element], list[Element]]:
     """Lanes with their names and sums, the axis, the line of the current step, the legend."""
     layer: list[Element] = []
     bind: list[Element] = []
@@ -219,7 +223,8 @@ def _ground(axis: Axis, waits: str) -> tuple[list[Element], list[Element]]:
         x = axis.x(axis.begin + tick)
         layer.append(["line", "", "tick", {"x1": x, "y1": TOP, "x2": x, "y2": bottom + 5}, ""])
         layer.append(words("", x, bottom + 18, f"+{say('time', tick)}" if tick else "0", "small soft middle"))
-    since = _("in order; no time passes") if axis.ordered else _("since {time}").format(time=say("time", axis.begin))
+    untimed = _("in order of the steps; time is not to scale") if ordered else _("in order; no time passes")
+    since = untimed if axis.ordered else _("since {time}").format(time=say("time", axis.begin))
     layer.append(words("", 6, bottom + 18, since, "small soft", RIGHT if axis.ordered else LEFT - 12))
     layer.append(words("", RIGHT + 8, TOP - 24, _("on the chain"), "small soft", WIDTH - RIGHT - 10))
     layer.append(words("", RIGHT + 8, TOP - 8, _("of causes"), "small soft", WIDTH - RIGHT - 10))
@@ -228,7 +233,9 @@ def _ground(axis: Axis, waits: str) -> tuple[list[Element], list[Element]]:
     layer.append(group("reach", [["circle", "", "plain", {"cx": 0, "cy": 0, "r": 6}, ""]], "call lit"))
     bind += [["attr", "line", "move-x", "line_x", 1, 0], ["attr", "reach", "move-x", "line_x", 1, 0]]
     bind += [["attr", "reach", "move-y", "reach", LANE, TOP - LANE // 2], ["show", "reach", "reach"]]
-    layer += [box("", 6, bottom + 29, 26, 8, "hatched"), words("", 38, bottom + 38, waits, "small soft", WIDTH - 44)]
+    if waits:
+        layer += [box("", 6, bottom + 29, 26, 8, "hatched")]
+        layer += [words("", 38, bottom + 38, waits, "small soft", WIDTH - 44)]
     layer.append(words("because", 6, bottom + 58, "", "label", WIDTH - 12))
     chained = _("The chain of causes begins at frame {because}: arrows {hops}, time {chain_time:time}.")
     first = _("No cause is recorded: software, or whoever set the machine going, decided this.")

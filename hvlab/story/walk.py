@@ -154,20 +154,36 @@ def trace_of(what: Any) -> Trace:
     return trace
 
 
-def story_of(what: Any, grain: str = "event", title: str = "") -> Storyboard:
+def story_of(what: Any, grain: str = "event", title: str = "", lens: Any = None) -> Storyboard:
     """Return a story as it is (also one that a hint or a run carries), or tell a trace (also that of a step).
 
-    Where software takes part, that is the lens of the whole machine, else the lens of a translation.
+    Without a lens that is the one of the whole machine where software takes part, of interrupts where only an interrupt
+    controller or the scheduler does, else that of a translation.
     """
     held = getattr(what, "story", what)
-    if isinstance(held, Storyboard):
+    if lens is None and isinstance(held, Storyboard):
         return held
     trace = trace_of(what)
+    if lens is not None:
+        told: Storyboard = lens.story(trace, title)
+        return told
+    if of_interrupts(trace):
+        from hvlab.story.interrupts import InterruptLens  # that lens reads this module
+
+        return InterruptLens(grain).story(trace, title)
     if of_machine(trace):
         from hvlab.story.system import SystemLens  # that lens reads this module
 
         return SystemLens(grain).story(trace, title)
     return WalkLens(grain).story(trace, title)
+
+
+def of_interrupts(trace: Trace) -> bool:
+    """Whether a trace tells of interrupts or of the scheduler, and of nothing else that software does."""
+    from hvlab.story.steps import INTERRUPTS, SCHEDULING  # that module reads a lens of this one
+
+    names = set(trace.kinds())
+    return bool(names & {*INTERRUPTS, *SCHEDULING}) and not names & (OF_MACHINE | frozenset(PHASE_OF))
 
 
 def of_machine(trace: Trace) -> bool:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hvlab.view.player import Player
 
 
-def show(story: Any, gate: Any = None, teacher: bool | None = None) -> "Player":
+def show(story: Any, gate: Any = None, teacher: bool | None = None, lens: Any = None) -> "Player":
     """Show a story in the notebook.
 
     Parameters
@@ -23,11 +23,13 @@ def show(story: Any, gate: Any = None, teacher: bool | None = None) -> "Player":
         `lab.predict.Prediction`, which hears the answer that is given in the browser.
     teacher
         True opens all predictions, False closes them; by default ``HVLAB_MODE`` decides.
+    lens
+        Another lens than the one that a trace has by itself, such as ``InterruptLens()``.
     """
     from hvlab.story.walk import story_of
     from hvlab.view.player import Player
 
-    board = story_of(story)
+    board = story_of(story, lens=lens)
     asked = list(gate) if isinstance(gate, Sequence) else [] if gate is None else [gate]
     if asked:
         board = board.with_gates([one.gate_for(board) if hasattr(one, "gate_for") else one for one in asked])
