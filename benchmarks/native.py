@@ -44,7 +44,8 @@ def header(state: np.dtype[Any]) -> str:
     declared: dict[str, str] = {}
     structs("machine", state, declared)
     check = f'_Static_assert(sizeof(struct machine) == {state.itemsize}, "the layout is not that of the engine");'
-    return "\n".join([*(f"#define {name} {size}" for name, size in rooms.items()), *declared.values(), check, ""])
+    lines = [*(f"#define {name} {size}" for name, size in rooms.items()), *declared.values(), check]
+    return "\n".join(["#pragma once", *lines, ""])
 
 
 def compiler() -> tuple[str, str]:
