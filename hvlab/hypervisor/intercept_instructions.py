@@ -21,6 +21,7 @@ from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.intercept import deliver, exception, header
 from hvlab.hypervisor.intercept_table import EXECUTE, READ, WRITE, Reason
 from hvlab.hypervisor.partition import ROOT, Fault
+from hvlab.trace.event import by_name
 from hvlab.wire.intercepts import (
     CpuidIntercept,
     HaltIntercept,
@@ -112,6 +113,18 @@ class Instructions:
                 guest["rip"] = signed(value & MASK)
             else:
                 guest["gpr"][_number(name)] = signed(value & MASK)
+
+    @property
+    def exits(self) -> dict[str, int]:
+        """How often it left the guest since it was made, by reason."""
+        return {reason.name: int(self._hv.state["exits"][0, self.number, reason]) for reason in Reason}
+
+    def note(self, event: str, /, **words: int) -> None:
+        """Let software above the hypervisor tell what it does: an event of the guest's box, nothing else."""
+        if by_name(event).box != "guest":
+            raise BadRequest(f"an event {event} from a guest", "", "an event of the guest's own box")
+        with self._hv.action(self.number):
+            self._hv.tell(event, **words)
 
     def direct(self) -> None:
         """Let the time of one instruction pass that the processor does by itself: nobody else is there."""

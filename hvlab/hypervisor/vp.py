@@ -19,9 +19,8 @@ from hvlab.hypervisor.core import Hypervisor, fault_of
 from hvlab.hypervisor.hypercall import Entry
 from hvlab.hypervisor.intercept import exception, second_level_fault
 from hvlab.hypervisor.intercept_instructions import IN, OUT, Instructions, msr_told, msr_wanted
-from hvlab.hypervisor.intercept_table import EXECUTE, Reason, wanted
+from hvlab.hypervisor.intercept_table import EXECUTE, wanted
 from hvlab.hypervisor.partition import Fault
-from hvlab.trace.event import by_name
 from hvlab.trace.journal import Trace
 from hvlab.wire.apic import Icr, Offset
 from hvlab.wire.hypercalls import CODES
@@ -77,11 +76,6 @@ class Vp(Instructions):
     def index(self) -> int:
         """Its number within the partition (VP index)."""
         return int(self._hv.state["guest"]["index"][0, self.number])
-
-    @property
-    def exits(self) -> dict[str, int]:
-        """How often it left the guest since it was made, by reason."""
-        return {reason.name: int(self._hv.state["exits"][0, self.number, reason]) for reason in Reason}
 
     @property
     def suspended(self) -> bool:
@@ -309,15 +303,6 @@ class Vp(Instructions):
         word = Icr.encode(destination=destination if x2apic else destination << 24, **fields)
         with self._hv.action(self.number):
             return apic_msr.put(self._hv, self.number, Offset.ICR, word)
-
-    # what its software says of itself --------------------------------------------------------------------------------
-
-    def note(self, event: str, /, **words: int) -> None:
-        """Let software above the hypervisor tell what it does: an event of the guest's box, nothing else."""
-        if by_name(event).box != "guest":
-            raise BadRequest(f"an event {event} from a guest", "", "an event of the guest's own box")
-        with self._hv.action(self.number):
-            self._hv.tell(event, **words)
 
     # its own registers and caches ------------------------------------------------------------------------------------
 

@@ -116,6 +116,7 @@ WALK_PHASE: Final = {
 OPENS: Final = frozenset(
     {"access_begun", "instruction_exited", "msr_written", "msr_read", "cpuid_answered", "control_register_written"}
 )
+RUNS: Final = frozenset({"memory_written", "device_read", "device_written"})  # told together
 TOLD: Final = frozenset({"intercept_posted", "parent_told"})
 USER: Final = 4  # the bit of an access that says user mode
 # Which event of several gives a step its sentence: the first of these that it holds.
@@ -338,7 +339,7 @@ class Reader:
         name, before = self.names[row], self.names[group[-1]]
         if self.request[row] != self.request[group[-1]]:
             return False
-        if name == before == "memory_written":
+        if name == before and name in RUNS:
             return True
         if self.calls and name in WALK and name != "access_begun":
             return self.names[group[0]] == "access_begun" and name != "ept_violation_raised"

@@ -16,7 +16,7 @@ from hvlab.story.hostmap import Drawn, host_map
 from hvlab.story.lanes import LANES, lanes
 from hvlab.story.lens import kinds
 from hvlab.story.owners import owner_enums, owners
-from hvlab.story.steps import AT, CALL_PHASES, INTERCEPT_PHASES, WALK_PHASES, Step, steps
+from hvlab.story.steps import AT, CALL_PHASES, INTERCEPT_PHASES, TOLD, WALK_PHASES, Step, steps
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.walk import LEFT_OUT, trace_of
 from hvlab.trace.journal import Trace
@@ -143,7 +143,7 @@ class SystemLens:
     def phases(self, trace: Trace) -> tuple[str, ...]:
         """Return the sub-goals of what the trace holds."""
         names = set(trace.kinds())
-        if "intercept_posted" in names:
+        if TOLD & names:
             return INTERCEPT_PHASES
         loads = "access_begun" in names and "hypercall_entered" not in names
         return (*WALK_PHASES, "act") if loads else CALL_PHASES
