@@ -31,6 +31,15 @@ LEDGER: Final[tuple[tuple[str, Callable[[Trace], int]], ...]] = (
     (N_("exits to the hypervisor"), _count("ept_violation_raised", "ept_misconfigured", "nested_page_fault_raised")),
     (N_("hypercalls"), _count("hypercall_entered")),
     (N_("pages that change owner"), _count("page_given")),
+    (N_("messages posted"), _count("message_posted", "message_refused")),
+    (N_("posts that failed"), _count("message_refused")),
+    (N_("messages that waited in a queue"), _count("message_queued")),
+    (N_("messages that came into a slot"), _count("slot_filled")),
+    (N_("signals that set a flag"), _count("event_flag_set")),
+    (N_("signals that changed nothing"), _count("event_flag_already_set", "signal_dropped")),
+    (N_("signals that failed"), _count("signal_refused")),
+    (N_("interrupts withheld"), _count("interrupt_withheld")),
+    (N_("EOM written"), _count("eom_written")),
     (N_("interrupts raised"), _count("vector_raised", "vector_coalesced")),
     (N_("merged with one that waited"), _count("vector_coalesced")),
     (N_("interrupts taken"), _count("vector_delivered", "vector_delivered_and_ended")),
@@ -106,7 +115,8 @@ def compare(first: Any, second: Any, names: tuple[str, str] = ("first", "second"
     traces = trace_of(first), trace_of(second)
     rows = tuple((name, count(traces[0]), count(traces[1])) for name, count in LEDGER)
     rows += tuple(shares(*traces))
-    told = [list(lens_rows(trace, lens)) for trace in traces]
+    lenses = [lens if lens is not None else getattr(one, "lens", None) for one in (first, second)]
+    told = [list(lens_rows(trace, lens)) for trace, lens in zip(traces, lenses, strict=True)]
     place = parting(
         *(
             [trace.rows[row, [0, 2, *range(4, 10)]].tolist() for row, _ in of]

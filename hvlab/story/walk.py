@@ -53,6 +53,10 @@ LEFT_OUT: Final = {
     "nested_cache_hit": N_("SIMPLER THAN REAL: the nested cache keeps a large page as 4-KiB pieces."),
     "tlb_filled": N_("SIMPLER THAN REAL: the least recently used entry leaves; real processors approximate that."),
 }
+OF_LETTERS: Final = frozenset(
+    {"message_posted", "message_refused", "slot_filled", "event_flag_set", "event_flag_already_set"}
+    | {"signal_refused", "signal_dropped", "timer_started", "timer_expired", "eom_written", "message_taken"}
+)
 OF_MACHINE: Final = frozenset(
     {"partition_created", "hypercall_entered", "msr_written", "msr_read", "cpuid_answered", "vp_exited"}
 )
@@ -171,6 +175,10 @@ def story_of(what: Any, grain: str = "event", title: str = "", lens: Any = None)
         from hvlab.story.interrupts import InterruptLens  # that lens reads this module
 
         return InterruptLens(grain).story(trace, title)
+    if of_letters(trace):
+        from hvlab.story.synic import SynicLens  # that lens reads this module
+
+        return SynicLens(grain, before=getattr(what, "before", None)).story(trace, title)
     if of_machine(trace):
         from hvlab.story.system import SystemLens  # that lens reads this module
 
@@ -184,6 +192,12 @@ def of_interrupts(trace: Trace) -> bool:
 
     names = set(trace.kinds())
     return bool(names & {*INTERRUPTS, *SCHEDULING}) and not names & (OF_MACHINE | frozenset(PHASE_OF))
+
+
+def of_letters(trace: Trace) -> bool:
+    """Whether a trace tells of messages, signals or timers, and not of an intercept that travels as a message."""
+    names = set(trace.kinds())
+    return bool(names & OF_LETTERS) and not names & {"intercept_posted", "parent_told", "partition_created"}
 
 
 def of_machine(trace: Trace) -> bool:
