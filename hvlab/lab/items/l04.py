@@ -24,7 +24,8 @@ def levels_used(times: int, more: int = 0) -> Callable[[Storyboard], int]:
 
 MARKS: Final = Item(
     "04.marks",
-    "A program writes to its page for the first time: no A or D bit is set yet. How many does the processor set?",
+    "A program writes to its page for the first time: no A or D bit is set yet. How many does the processor set, "
+    "in all tables together?",
     "int",
     "marks",
     "The processor set {value} bits.",
