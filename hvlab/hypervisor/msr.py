@@ -165,19 +165,19 @@ def _act(hv: Hypervisor, vp: int, msr: int, value: int) -> None:
 def _write_hypercall(hv: Hypervisor, vp: int, slot: int, value: int) -> Fault | None:
     # CHECK
     record = hv.state["partition"][0, slot]
-    gpn, enable = value >> HypercallMsr.lo("gpn"), value & ENABLE
+    gpn, enable, held = value >> HypercallMsr.lo("gpn"), value & ENABLE, value
     if int(record["hypercall"]) & LOCKED:
         return exception(hv, "#GP")
     if int(record["guest_os_id"]) == 0:
-        enable, value = 0, value & ~ENABLE
+        enable, held = 0, value & ~ENABLE
     move = enable and int(record["overlay_gpn"]) != gpn
     if enable and gpn >> int(hv.state["vp"]["phys_bits"][0, vp]) - 12 != 0:
         return exception(hv, "#GP")
     if move and (gpn >= 1 << 9 * int(hv.state["hypervisor"]["levels"][0]) or not _room(hv, slot, gpn)):
         return exception(hv, "#GP")
     # ACT
-    record["hypercall"] = signed(value)
-    row = hv.tell("msr_written", msr=Msr.HYPERCALL, value=value, held=value)
+    record["hypercall"] = signed(held)
+    row = hv.tell("msr_written", msr=Msr.HYPERCALL, value=value, held=held)
     hv.leave(vp, Reason.MSR)
     with hv.caused_by(row):
         if int(record["overlay_gpn"]) >= 0 and (move or not enable):
