@@ -50,7 +50,7 @@ def build(held: Dealt, item: Construct, function: Callable[..., Any]) -> Built:
         places = [] if why else differences(item.shape, answer, truth)
         if why or places:
             odd.append(
-                (k, answer, why or _("Your result differs: {place}.").format(place=places[0] or _("the number")))
+                (k, answer, why or _("Your result differs: {place}.").format(place=places[0] or _("the result")))
             )
     if not odd:
         return Built(worlds, seconds=perf_counter() - begun)

@@ -98,7 +98,7 @@ def ask() -> str:
         "Write winhv_call(guest, code, header, elements) and return (status, elements done in all). header is bytes, "
         "elements a list of bytes, empty for a simple call. guest.free is the GPA of free memory (four pages at least, "
         "0 if none), guest.write(gpa, data) writes there; guest.rdmsr(n), guest.wrmsr(n, value) reach the registers, "
-        "guest.call_page is a page for the hypercall page.\n"
+        "guest.call_page is the number of a page where the hypercall page may lie.\n"
         "guest.enter(rcx, rdx, r8) executes the call instruction once and gives (has RIP moved on, RCX, RAX). "
         "Input of up to 16 bytes fits into RDX and R8; a block needs 8-byte alignment and one page. "
         "Lists may be longer. check('03.E3', winhv_call) runs it in 200 guests."
