@@ -73,9 +73,11 @@ def ask() -> str:
     return _(
         "Write walk(read, cr3, root, gva, access). read(spa) gives the 64-bit word at an SPA, 0 where nothing stands; "
         "cr3 is a GPA, root the SPA of the top EPT table; four levels each, pages of 4 KiB, 2 MiB, 1 GiB. access adds "
-        "up 2 write, 4 user, 16 fetch; CR0.WP and EFER.NXE are set, SMEP and SMAP are not; A and D are set.\n"
-        "Return ('ok', spa), ('page_fault', error_code) or ('ept_violation', gpa). EPT rights are judged at the leaf, "
-        "over all entries used. check('05.E3', walk) runs it in 1,000 hidden worlds."
+        "up 2 write, 4 user, 16 fetch; CR0.WP and EFER.NXE are set, SMEP and SMAP are not; the guest's A and D "
+        "are set, EPT keeps none of its own: to look up a guest's table takes the right to read, no more.\n"
+        "Return ('ok', spa), ('page_fault', error_code) or ('ept_violation', gpa), the GPA that was looked up, to the "
+        "byte. EPT rights are judged at the leaf, over all entries used.\n"
+        "check('05.E3', walk) runs it in 1,000 hidden worlds."
     )
 
 
