@@ -112,7 +112,6 @@ def fresh() -> Child:
     """The child of the exercises, as it was made."""
     machine, before = rig()
     machine.restore(before)
-    machine.hv.recording = False
     return machine.children["web"]
 
 
