@@ -263,7 +263,7 @@ def whole(given: Any) -> int | None:
         return None
     word = GAPS.sub("", str.lower(given))
     digits, base = (word[2:], 16) if word.startswith("0x") else (word, 10)
-    if not digits or len(digits) > 24 or any(c not in "0123456789abcdef"[:base] for c in digits):
+    if not digits or len(digits) > 80 or any(c not in "0123456789abcdef"[:base] for c in digits):
         return None
     return int(digits, base)
 

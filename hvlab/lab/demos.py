@@ -140,6 +140,20 @@ def long_list() -> Trace:
     return machine.trace
 
 
+def whose_interrupt() -> Trace:
+    """A device interrupts the root while a child runs; the child's own interrupt comes from its virtual APIC."""
+    from hvlab.lab.interrupting import to_the_root
+
+    return to_the_root()
+
+
+def classes() -> Trace:
+    """A local APIC with one vector in service takes one of a higher class, and holds one of the same class back."""
+    from hvlab.lab.interrupting import one_apic
+
+    return one_apic("raise 0x62, take, raise 0x6f, raise 0x71, take").trace
+
+
 def facts(trace: Trace, kind: str, *names: str) -> list[tuple[int, ...]]:
     """Return some facts of every event of a kind."""
     return [tuple(trace.fact(row, name) for name in names) for row in trace.of(kind)]
@@ -169,6 +183,21 @@ def _more_than_eight_bits(trace: Trace) -> bool:
     return any(result >> 40 & 0xF for (result,) in facts(trace, "hypercall_returned", "result"))
 
 
+def _owners_apart(trace: Trace) -> bool:
+    """Whether the root got the devices' interrupts, and another virtual processor got one that no device sent."""
+    owners = {owner for (owner,) in facts(trace, "device_interrupt", "owner")}
+    raised = {int(trace.rows[row, 2]) for row in trace.of("vector_raised")}
+    return owners == {0} and bool(raised - owners)
+
+
+def _held_by_class(trace: Trace) -> bool:
+    """Whether something of the class in service waited while a higher class was taken."""
+    raised, taken = (facts(trace, kind, "vector") for kind in ("vector_raised", "vector_delivered"))
+    first = {vector >> 4 for (vector,) in taken[:1]}
+    held = {vector for (vector,) in raised} - {vector for (vector,) in taken}
+    return len(taken) > 1 and any(vector >> 4 in first for vector in held)
+
+
 RUNS: Final[dict[str, Demo]] = {
     "one-load": Demo(one_load, ("table_entry_read", "second_level_entry_read", "translated")),
     "registers": Demo(registers, ("msr_written", "msr_read"), _synthetic),
@@ -176,5 +205,7 @@ RUNS: Final[dict[str, Demo]] = {
     "two-children": Demo(two_children, ("translated",), _apart),
     "identity": Demo(identity, ("second_level_entry_read", "translated", "vp_exited"), _mapped_as_itself),
     "family": Demo(family, ("partition_created", "call_denied"), _one_root),
+    "whose-interrupt": Demo(whose_interrupt, ("device_interrupt", "vector_raised"), _owners_apart),
+    "classes": Demo(classes, ("vector_raised", "vector_delivered"), _held_by_class),
     "long-list": Demo(long_list, ("rep_done", "hypercall_returned"), _more_than_eight_bits),
 }

@@ -5,12 +5,15 @@ and `busy` are whole machines, with partitions, logical processors and the sched
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
+from hvlab.capture.callog import CallLog
+from hvlab.capture.kvmlog import KvmLog
 from hvlab.errors import BadRequest, plain
 from hvlab.hardware import apic, apic_timer, ioapic
 from hvlab.hypervisor import clockwork, scheduler
@@ -210,6 +213,7 @@ KINDS: Final = {"classic": scheduler.CLASSIC, "core": scheduler.CORE}
 US, MS = 1_000, 1_000_000
 ENDLESS: Final = -1
 PACKET: Final = 0x51
+SEND_IPI: Final = 0x0B  # HvCallSendSyntheticClusterIpi
 
 
 def prepared(guests: Sequence[str] = ("A", "B"), lps: int = 1, vps: int = 1, kind: str = "classic") -> Machine:
@@ -237,7 +241,7 @@ def told(machine: Machine, rows: Sequence[Row], until: int) -> Trace:
     return machine.trace
 
 
-def two_guests(runs: str = "B", assist: bool = False) -> Trace:
+def two_guests(runs: str = "B", assist: bool = False, vector: int = PACKET) -> Trace:
     """A packet for guest A arrives at the one logical processor while guest `runs` is there.
 
     Parameters
@@ -246,6 +250,8 @@ def two_guests(runs: str = "B", assist: bool = False) -> Trace:
         ``"B"``: A has nothing to do and halts, B computes; ``"A"``: A computes itself.
     assist
         A's kernel uses the VP assist page.
+    vector
+        What the device was told to send.
     """
     if runs not in ("A", "B"):
         raise BadRequest(f"{plain(runs, 20)!r} runs", "", "A or B")
@@ -255,7 +261,7 @@ def two_guests(runs: str = "B", assist: bool = False) -> Trace:
         machine.children["A"].vp.wrmsr(0x4000_0073, 8 * 4096 | 1)
     idle, works = (b, a) if runs == "A" else (a, b)
     rows = [started(works), started(idle, burst=0)]
-    rows.append((50 * US, int(clockwork.DEVICE), a, 0, PACKET))
+    rows.append((50 * US, int(clockwork.DEVICE), a, 0, vector))
     return told(machine, rows, 300 * US)
 
 
@@ -284,7 +290,8 @@ def busy(
     for vp in machine.children["A"].vps:
         run = machine.state["run"]
         run["weight"][0, vp.number], run["cap"][0, vp.number] = weight, (1 << 16) * cap // 100
-    rows = [started(vp.number) for name in ("A", "B") for vp in machine.children[name].vps]
+    vps_of_both = [vp.number for name in ("A", "B") for vp in machine.children[name].vps]
+    rows = [*map(started, vps_of_both), *((milliseconds * MS, int(clockwork.STOP), vp) for vp in vps_of_both)]
     return told(machine, rows, milliseconds * MS)
 
 
@@ -317,3 +324,34 @@ def timer(vector: int = 0xEF, due: int = 60) -> Trace:
         (2, write, vp, int(Offset.INITIAL_COUNT), due * US // int(apic_timer.TICK)),
     ]
     return told(machine, rows, (due + 60) * US)
+
+
+def to_the_root(vector: int = PACKET) -> Trace:
+    """A device of the root interrupts while a child runs, and later the child's own APIC timer expires."""
+    machine = prepared(("A",))
+    child, write = machine.children["A"].vp.number, int(va.APIC_WRITE)
+    rows = [
+        started(machine.root_vp.number, burst=0),
+        started(child),
+        (1, write, child, int(Offset.LVT_TIMER), 0xEF),
+        (1, write, child, int(Offset.DIVIDE), 0b1011),
+        (2, write, child, int(Offset.INITIAL_COUNT), 100 * US // int(apic_timer.TICK)),
+        (50 * US, int(clockwork.DEVICE), machine.root_vp.number, 0, vector),
+    ]
+    return told(machine, rows, 200 * US)
+
+
+def seen_vectors(hypercalls: CallLog, notes: KvmLog) -> list[tuple[str, int, int]]:
+    """Return the interrupts in what KVM recorded of a real guest: (how they came, vector, how often).
+
+    Parameters
+    ----------
+    hypercalls, notes
+        What `call_log` and `kvm_log` read.
+    """
+    sent = (call.rdx & 0xFF for call in hypercalls.calls if call.rcx & 0xFFFF == SEND_IPI)
+    counts = Counter([("IPI by hypercall", vector) for vector in sent])
+    for event in notes.events:
+        if event.kind == "synic_set_irq":
+            counts[f"SINT {event.words['sint']}", event.words["vector"]] += 1
+    return [(how, vector, times) for (how, vector), times in sorted(counts.items())]

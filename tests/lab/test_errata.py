@@ -89,7 +89,7 @@ def test_every_run_that_errata_name_can_be_called():
 
     assert named == set(RUNS)
     assert {one.id for one in ROWS if one.demo} == {
-        "msr", "slat", "cpu", "space", "oneroot", "rootmem", "bybus", "sources",
+        "msr", "slat", "cpu", "space", "irq", "oneroot", "rootmem", "bybus", "apic", "sources",
     }  # fmt: skip
 
 
