@@ -168,6 +168,26 @@ def test_choices_are_native_controls_and_answers_pin_one_after_the_other(open_st
     ]
 
 
+def test_of_two_predictions_at_one_frame_the_second_is_said_and_has_the_focus(open_story):
+    gates = [
+        Gate("a", 3, "First question?", "int", "state", at=5),
+        Gate("b", 3, "Second question?", "int", "state", at=5),
+    ]
+    page = open_story(counter(gates=gates))
+
+    page.locator(".slider").focus()
+    page.keyboard.press("End")
+    page.locator(".gate input[type=text]").fill("1")
+    page.keyboard.press("Enter")
+
+    assert page.locator(".hvlab > [role=status]").inner_text() == "Predict first. Second question?"
+    assert page.evaluate("document.activeElement.matches('form.gate input[type=text]')")
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    assert page.locator(".hvlab > [role=status]").inner_text() == "Your prediction is in; the story goes on."
+    assert page.evaluate("document.activeElement.textContent.trim()") == "Next"
+
+
 def test_play_runs_stops_at_a_stop_and_names_its_button_by_what_it_does(open_story, story):
     page = open_story(story, teacher=True)
     button(page, "More").click()

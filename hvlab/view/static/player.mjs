@@ -144,8 +144,9 @@ function makePlayer(section, firstStory, scene, hooks) {
   }
   function answered(gate, value, confidence) {
     newAnswers({ [gate.id]: { value: String(value), confidence } });
-    announce(t("Your prediction is in; the story goes on."));
-    controls.next.focus();
+    const after = openGate(scene, answers);
+    announce(after?.frame === k ? `${t("Predict first.")} ${after.question}` : t("Your prediction is in; the story goes on."));
+    (after?.frame === k && section.querySelector("form.gate :is(input, button)") || controls.next).focus();
     hooks.answered?.(answers);
     if (!hooks.ask) return;
     clearTimeout(waiting);
