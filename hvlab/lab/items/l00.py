@@ -58,7 +58,7 @@ ITEMS: Final = (
         "Find these four on the map. Which of them run with the hypervisor's own privilege?",
         "subset",
         "inside",
-        "With the hypervisor's privilege runs: {value}.",
+        "With the hypervisor's privilege runs: {value}. The others stand in the kernel mode of a partition.",
         (
             Model(
                 "all-of-it-is-the-hypervisor",
