@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import intrinsic, overload
 
 I = np.int64  # noqa: E741  the one integer of the engine, one letter because kernels are read more often than this
 PLAIN = bool(numba.config.DISABLE_JIT)
@@ -79,14 +79,24 @@ def sweep(days: float = 7.0) -> list[str]:
     return sorted(gone)
 
 
+def _seen(function: F, **switches: Any) -> F:
+    """Let numba see an object of its own where Python sees the function: one compilation for all callers of a kind.
+
+    The way of `register_jitable` compiles again for callers with other switches, a third of the event kernel twice.
+    """
+    if not PLAIN:
+        made: Any = numba.njit(no_cfunc_wrapper=True, no_cpython_wrapper=True, **SWITCHES, **switches)(function)
+        function.__dict__.update(_numba_type_=made._numba_type_, made=made)  # the type knows it by a weak reference
+    return function
+
+
 def kernel(function: F) -> F:
     """Let compiled code call a function of records, arrays and numbers: it becomes a part of each entry point.
 
     Called from Python it stays the Python that it is. A way in from Python would need one more copy of all that it
     calls, compiled again.
     """
-    made: F = function if PLAIN else register_jitable(forceinline=True, no_cfunc_wrapper=True, **SWITCHES)(function)
-    return made
+    return _seen(function, forceinline=True)
 
 
 def routine(function: F) -> F:
@@ -94,8 +104,7 @@ def routine(function: F) -> F:
 
     `kernel` is for what runs at every access; a tree of calls in which each one is a copy grows with each level.
     """
-    made: F = function if PLAIN else register_jitable(no_cfunc_wrapper=True, **SWITCHES)(function)
-    return made
+    return _seen(function, forceinline=False)
 
 
 def merged(function: F) -> F:

@@ -118,7 +118,7 @@ def waiting(a):
     return NO_VECTOR
 
 
-@routine
+@kernel
 def deliverable(m, vp):
     """Return what a virtual processor would take now: 2 for an NMI, a vector (if its RFLAGS.IF is set), or -1."""
     a = m["apic"][vp]
@@ -205,7 +205,7 @@ def end(m, trace, vp, cause):
     return vector, events.vector_ended(m, trace, vp, cause, vector, level)
 
 
-@routine
+@kernel
 def broadcasts(a, vector):
     """Whether the end of this vector is told to the I/O APICs: it was level triggered, and SVR does not forbid it."""
     return a["tmr"][vector >> 6] >> (vector & 63) & 1 != 0 and a["svr"] & SUPPRESS == 0

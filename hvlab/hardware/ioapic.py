@@ -11,7 +11,7 @@ SIMPLER THAN REAL: polarity is kept and has no effect: `level` 1 means that the 
 from typing import Any
 
 from hvlab.hardware import apic, ipi
-from hvlab.kernel import I, routine
+from hvlab.kernel import I, kernel, routine
 from hvlab.trace import interrupt_events as events
 from hvlab.wire.apic import PINS, Redirection
 
@@ -116,7 +116,7 @@ def set_entry(m, trace, cause, pin, entry):
         want(io, pin, cause)
 
 
-@routine
+@kernel
 def eoi(m, trace, vp, cause):
     """Software ends its highest interrupt, and the I/O APIC hears of a level one: (vector or -1; cause)."""
     vector, cause = apic.end(m, trace, vp, cause)

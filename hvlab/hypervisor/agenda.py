@@ -6,7 +6,7 @@ that is stopped leaves. So the agenda never fills, and nothing comes late. What 
 Two entries of one time come out in the order in which they were put in, so that a run is the same every time.
 """
 
-from hvlab.kernel import I, routine
+from hvlab.kernel import I, kernel, routine
 
 # Kinds, `who` 0 to 7 (a VP), `what` 0 to 3.
 NONE = I(0)  # the kind of no entry
@@ -24,7 +24,7 @@ AGENDA = [
 ]
 
 
-@routine
+@kernel
 def seat_of(kind, who, what):
     """Return the seat of a kind, its owner and a number; -1 if there is none."""
     if kind < 1 or kind >= KINDS or who < 0 or who >= WHO or what < 0 or what >= WHAT:
@@ -32,7 +32,7 @@ def seat_of(kind, who, what):
     return (kind * WHO + who) * WHAT + what
 
 
-@routine
+@kernel
 def settle_up(q, at, time, ticket):
     """Move the hole at `at` up until the entry may stand in it."""
     heap, seats = q["heap"], q["seat"]
@@ -50,7 +50,7 @@ def settle_up(q, at, time, ticket):
     seats[ticket & SEAT_MASK]["place"] = at + 1
 
 
-@routine
+@kernel
 def settle_down(q, at, time, ticket):
     """Move the hole at `at` down until the entry may stand in it."""
     heap, seats, size = q["heap"], q["seat"], q["size"]
@@ -74,7 +74,7 @@ def settle_down(q, at, time, ticket):
     seats[ticket & SEAT_MASK]["place"] = at + 1
 
 
-@routine
+@kernel
 def holds(m, kind, who, what):
     """Whether a seat holds something."""
     seat = seat_of(kind, who, what)
@@ -120,14 +120,14 @@ def put(m, time, kind, who, what, generation, cause):
     return True
 
 
-@routine
+@kernel
 def due(m):
     """Return the time of what is due first."""
     q = m["agenda"]
     return q["heap"][0]["time"] if q["size"] > 0 else FOREVER
 
 
-@routine
+@kernel
 def take(m):
     """Take out what is due first: (kind, who, what, generation, cause); the clock moves to its time."""
     q = m["agenda"]

@@ -17,7 +17,7 @@ from hvlab.hardware import apic_registers
 from hvlab.hypervisor import agenda, interrupt, scheduler, synic, synic_ops, timers, virtual_apic, workload
 from hvlab.hypervisor.agenda import APIC_TIMER, CAP_END, FOREVER, PAUSE_END, STIMER
 from hvlab.hypervisor.scheduler import CAP_OVER, CAPPED, ONE, RUNNING, STOP_ROOM, STOP_STEPS, SUSPENDED
-from hvlab.kernel import I, entry_point, is_ready, plain, routine
+from hvlab.kernel import I, entry_point, is_ready, kernel, plain
 from hvlab.trace import scheduler_events as events
 
 Words = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ NOT_THERE = I(-(1 << 62))  # the answer to an unknown operation, or for a virtua
 WORST_STEP = 1024  # the most rows that one step can append
 
 
-@routine
+@kernel
 def device(m, mem, trace, owner, cause, lp, vector):
     """A device interrupts a logical processor: whoever runs there leaves the guest, and the owner gets it."""
     who = m["lane"][lp]["vp"] - 1
@@ -52,7 +52,7 @@ def device(m, mem, trace, owner, cause, lp, vector):
     return result
 
 
-@routine
+@kernel
 def suspend(m, trace, vp, cause):
     """Take a virtual processor from the scheduler."""
     r = m["run"][vp]
@@ -66,7 +66,7 @@ def suspend(m, trace, vp, cause):
     return I(0)
 
 
-@routine
+@kernel
 def operate(m, mem, trace, op, vp, a, b, c, d, e):
     """Do one operation; return its answer."""
     if vp < 0 or vp >= m["run"].shape[0]:
@@ -101,7 +101,7 @@ def operate(m, mem, trace, op, vp, a, b, c, d, e):
     return answer
 
 
-@routine
+@kernel
 def happen(m, mem, trace):
     """Take what is due from the agenda, and do it."""
     kind, who, what, generation, cause = agenda.take(m)
@@ -115,7 +115,7 @@ def happen(m, mem, trace):
         timers.expire(m, mem, trace, who, cause, what)
 
 
-@routine
+@kernel
 def settle(m, mem, trace):
     """Look at everybody that something happened to, until nobody is left."""
     s = m["scheduler"]
@@ -132,7 +132,7 @@ def settle(m, mem, trace):
             scheduler.place(m, trace)
 
 
-@routine
+@kernel
 def first_lane(m):
     """Return (logical processor, time) of what happens first where somebody runs; -1 for none."""
     found, time = I(-1), FOREVER
@@ -153,8 +153,14 @@ def turn(state, mem, trace, work, answer, until):
     m = state[0]
     s, done, last = m["scheduler"], I(0), I(work.shape[0])
     s["stop"] = 0
-    settle(m, mem, trace)
-    while s["stop"] == 0:
+    while True:
+        settle(m, mem, trace)
+        if s["most"] > 0:
+            s["most"] -= 1
+            if s["most"] == 0 and s["stop"] == 0:
+                s["stop"] = STOP_STEPS
+        if s["stop"] != 0:
+            break
         if 0 < trace.shape[0] < m["rows"] + WORST_STEP:
             s["stop"] = STOP_ROOM
             break
@@ -173,11 +179,6 @@ def turn(state, mem, trace, work, answer, until):
             w = work[done]
             answer[done] = operate(m, mem, trace, w[1], w[2], w[3], w[4], w[5], w[6], w[7])
             done += 1
-        settle(m, mem, trace)
-        if s["most"] > 0:
-            s["most"] -= 1
-            if s["most"] == 0 and s["stop"] == 0:
-                s["stop"] = STOP_STEPS
     return done
 
 

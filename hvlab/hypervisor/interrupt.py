@@ -6,10 +6,10 @@ becomes ready; one that runs takes the interrupt; for one that waits it stays pe
 
 from hvlab.hardware import apic, ioapic
 from hvlab.hypervisor import scheduler, virtual_apic
-from hvlab.kernel import I, routine
+from hvlab.kernel import I, kernel, routine
 
 
-@routine
+@kernel
 def request(m, mem, trace, vp, cause, vector, level, auto_eoi):
     """Raise a vector in a virtual processor's APIC, and let the scheduler look at it: (result, cause)."""
     result, cause = apic.raise_vector(m, trace, vp, cause, vector, level, auto_eoi)
@@ -26,7 +26,7 @@ def end(m, mem, trace, vp, cause):
     return vector, cause
 
 
-@routine
+@kernel
 def hear(m, mem, trace):
     """Let the I/O APIC send what it is to, look at each APIC that something reached, and tell the scheduler."""
     if m["ioapic"]["wanted"] != 0:

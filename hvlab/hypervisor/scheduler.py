@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hvlab.hypervisor.agenda import CAP_END, FOREVER, put
-from hvlab.kernel import I, routine
+from hvlab.kernel import I, kernel, routine
 from hvlab.trace import scheduler_events as events
 
 ABSENT, READY, RUNNING, HALTED, CAPPED = (I(k) for k in range(5))
@@ -98,14 +98,14 @@ def forget(state: Any, vp: int) -> None:
         record[name] = -1
 
 
-@routine
+@kernel
 def kick(m, vp, cause):
     """Say that something happened to a virtual processor; it is looked at before the clock moves."""
     m["scheduler"]["attention"] |= ONE << vp
     m["run"][vp]["cause"] = cause
 
 
-@routine
+@kernel
 def account(m, r):
     """Charge a running virtual processor for the time up to now."""
     now = m["now"]
@@ -127,7 +127,7 @@ def account(m, r):
         r["used"] += gone
 
 
-@routine
+@kernel
 def charge(m, vp, cost):
     """Let the hypervisor work for a virtual processor that runs: its guest goes on so much later."""
     r = m["run"][vp]
@@ -138,19 +138,19 @@ def charge(m, vp, cost):
         m["scheduler"]["attention"] |= ONE << vp
 
 
-@routine
+@kernel
 def used(m, r):
     """Return the time that a virtual processor has had in this period."""
     return r["used"] if m["now"] < r["period_end"] else ZERO
 
 
-@routine
+@kernel
 def owed(m, r):
     """Whether it is below its reserve."""
     return r["reserve"] > 0 and used(m, r) < m["scheduler"]["period"] * r["reserve"] >> 16
 
 
-@routine
+@kernel
 def change(m, r, state):
     """Change the state, and book the time spent in the old one."""
     gone = m["now"] - r["changed"]
@@ -163,7 +163,7 @@ def change(m, r, state):
     r["changed"], r["state"] = m["now"], state
 
 
-@routine
+@kernel
 def ready(m, trace, vp, cause, why):
     """Let a virtual processor wait for a logical one."""
     r, s = m["run"][vp], m["scheduler"]
@@ -217,7 +217,7 @@ def enter(m, trace, vp, lp, time):
     s["attention"] |= ONE << vp
 
 
-@routine
+@kernel
 def arm(m, r):
     """Note when the next thing happens by itself where a virtual processor runs."""
     s, lane, left = m["scheduler"], m["lane"][r["lp"]], r["left"][r["depth"]]
@@ -229,20 +229,20 @@ def arm(m, r):
     lane["end"] = end
 
 
-@routine
+@kernel
 def lps(m):
     """Return how many logical processors there are."""
     return m["hypervisor"]["lps"]
 
 
-@routine
+@kernel
 def partition_on(m, lp):
     """Return the partition that runs on a logical processor; 0 for none."""
     vp = m["lane"][lp]["vp"]
     return m["guest"][vp - 1]["partition"] if vp != 0 else ZERO
 
 
-@routine
+@kernel
 def beside(m, lp):
     """Return the partition that the other thread of the core runs, if that matters; 0 for none."""
     s = m["scheduler"]
@@ -251,14 +251,14 @@ def beside(m, lp):
     return partition_on(m, lp ^ 1)
 
 
-@routine
+@kernel
 def allowed(m, vp, lp):
     """Whether affinity and the core scheduler let a virtual processor onto a logical one (I19)."""
     sibling = beside(m, lp)
     return m["run"][vp]["affinity"] >> lp & 1 != 0 and (sibling == 0 or sibling == m["guest"][vp]["partition"])
 
 
-@routine
+@kernel
 def waits(m, vp):
     """Whether the hypervisor may pick a virtual processor."""
     if m["run"][vp]["state"] != READY:
@@ -266,7 +266,7 @@ def waits(m, vp):
     return m["scheduler"]["kind"] != ROOT_KIND or m["guest"][vp]["partition"] == ROOT
 
 
-@routine
+@kernel
 def next_of(m, tried):
     """Return who goes next of those that wait and were not tried: below its reserve, least virtual time; -1: none."""
     found, best, first = I(-1), FOREVER, False
@@ -280,7 +280,7 @@ def next_of(m, tried):
     return found
 
 
-@routine
+@kernel
 def room_for(m, vp):
     """Return an idle logical processor: the one it ran on last, else one of an idle core, else any; -1: none."""
     last, found, whole = m["run"][vp]["last"], I(-1), False
@@ -295,7 +295,7 @@ def room_for(m, vp):
     return found
 
 
-@routine
+@kernel
 def victim_of(m, vp):
     """Return the logical processor whose runner is furthest ahead of one that woke, beyond the grain; -1: none."""
     r, found, most = m["run"][vp], I(-1), I(-1)
@@ -382,13 +382,13 @@ def slice_over(m, trace, lp):
                 s["attention"] |= ONE << m["lane"][lp ^ 1]["vp"] - 1
 
 
-@routine
+@kernel
 def at_cap(m, r):
     """Whether a virtual processor has had all that its cap allows in this period."""
     return r["cap"] < WHOLE and used(m, r) >= m["scheduler"]["period"] * r["cap"] >> 16
 
 
-@routine
+@kernel
 def hold(m, trace, vp):
     """Let a virtual processor that reached its cap wait for the next period."""
     leave(m, trace, vp, CAP_REACHED, CAPPED)
@@ -396,7 +396,7 @@ def hold(m, trace, vp):
     put(m, r["period_end"], CAP_END, vp, ZERO, ZERO, r["cause"])
 
 
-@routine
+@kernel
 def dispatch(m, trace, vp, cause, lp, time):
     """Root scheduler: run a virtual processor as the root asks; False if that cannot be."""
     if lp < 0 or lp >= lps(m) or vp < 0 or vp >= m["run"].shape[0] or time <= 0:

@@ -27,7 +27,7 @@ from hvlab.hypervisor.queues import (
     unlink,
 )
 from hvlab.hypervisor.scheduler import kick
-from hvlab.kernel import I, routine
+from hvlab.kernel import I, kernel, routine
 from hvlab.trace import synic_events as events
 from hvlab.wire.synic import ANY_VP, GUEST_BUFFERS, HYPERVISOR_TYPES, PAYLOAD, SINTS, PortType, Scontrol, Simp, Sint
 from hvlab.wire.tlfs import MessageType, Status
@@ -292,7 +292,7 @@ def after_end(m, mem, trace, vp, cause, vector):
     return cause
 
 
-@routine
+@kernel
 def end(m, mem, trace, vp, cause):
     """EOI: (vector or -1, cause). One that leaves the guest is a trigger for messages too; one that is saved is not."""
     vector, left, cause = virtual_apic.eoi(m, mem, trace, vp, cause)

@@ -12,7 +12,7 @@ interrupts); the threshold below which a TPR write does exit is not there.
 from hvlab.hardware import apic, apic_registers, apic_timer, ioapic
 from hvlab.hypervisor import agenda
 from hvlab.hypervisor.scheduler import charge
-from hvlab.kernel import I, routine
+from hvlab.kernel import I, kernel, routine
 from hvlab.trace import interrupt_events as events
 from hvlab.wire.apic import ApicAssist, Icr
 
@@ -32,7 +32,7 @@ FORM = I(Icr.mask("shorthand", "delivery_mode", "level"))
 NONE, ONE = I(0), I(1)
 
 
-@routine
+@kernel
 def exit_for(m, vp, saved):
     """Count an exit to the hypervisor, or one that was saved; an exit costs the guest its time."""
     a = m["apic"][vp]
@@ -43,7 +43,7 @@ def exit_for(m, vp, saved):
     charge(m, vp, m["cost"]["exit"])
 
 
-@routine
+@kernel
 def attend(m, mem, trace, vp, cause):
     """Look at a virtual APIC after something reached it: cause.
 
@@ -64,7 +64,7 @@ def attend(m, mem, trace, vp, cause):
     return cause
 
 
-@routine
+@kernel
 def accept(m, mem, trace, vp, cause):
     """Let a virtual processor take its interrupt, and say "no EOI required" if nothing depends on it: (vector, cause).
 
@@ -85,7 +85,7 @@ def accept(m, mem, trace, vp, cause):
     return vector, cause
 
 
-@routine
+@kernel
 def eoi(m, mem, trace, vp, cause):
     """The guest ends its highest interrupt as cheaply as it can: (vector or -1, 1 if it left the guest, cause).
 
@@ -107,7 +107,7 @@ def eoi(m, mem, trace, vp, cause):
     return write_eoi(m, trace, vp, cause)
 
 
-@routine
+@kernel
 def write_eoi(m, trace, vp, cause):
     """The guest writes to EOI, whatever its assist page says: (vector or -1, 1 if it left the guest, cause).
 

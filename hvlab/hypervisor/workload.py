@@ -33,7 +33,7 @@ from hvlab.hypervisor.scheduler import (
     ready,
     slice_over,
 )
-from hvlab.kernel import I, routine
+from hvlab.kernel import I, kernel, routine
 from hvlab.trace import scheduler_events as events
 
 BY_HAND, MODEL, SOFTWARE = I(0), I(1), I(2)  # who takes the interrupts of a virtual processor
@@ -41,7 +41,7 @@ ENDLESS, UNTIL_INTERRUPT = I(-1), I(-1)
 LONGEST = I(1 << 56)
 
 
-@routine
+@kernel
 def join(m, r):
     """Give a virtual processor to the scheduler, with empty books."""
     now = m["now"]
@@ -50,7 +50,7 @@ def join(m, r):
     r["state"] = HALTED
 
 
-@routine
+@kernel
 def start(m, trace, vp, cause, burst, pause, handler, takes):
     """Give a virtual processor its work, and to the scheduler if it is not there yet."""
     r = m["run"][vp]
@@ -69,7 +69,7 @@ def start(m, trace, vp, cause, burst, pause, handler, takes):
         nothing_left(m, trace, vp, r)
 
 
-@routine
+@kernel
 def take(m, mem, trace, vp, r):
     """Let a running guest take its highest interrupt, if it may."""
     depth = r["depth"]
@@ -91,7 +91,7 @@ def take(m, mem, trace, vp, r):
     r["cause"] = events.handler_entered(m, trace, vp, cause, vector, r["handler"], depth)
 
 
-@routine
+@kernel
 def attend(m, mem, trace, vp):
     """Look at a virtual processor that something happened to: wake it, or let it take its interrupt."""
     r, s = m["run"][vp], m["scheduler"]
@@ -135,7 +135,7 @@ def nothing_left(m, trace, vp, r):
         halt(m, trace, vp, r["cause"])
 
 
-@routine
+@kernel
 def work_done(m, mem, trace, vp, r):
     """A handler or a burst came to its end."""
     depth = r["depth"]
@@ -156,7 +156,7 @@ def work_done(m, mem, trace, vp, r):
     m["scheduler"]["attention"] |= ONE << vp
 
 
-@routine
+@kernel
 def lane_ends(m, mem, trace, lp):
     """What a logical processor waited for has come: work is done, a cap reached, or the time slice over."""
     vp = m["lane"][lp]["vp"] - 1
@@ -172,7 +172,7 @@ def lane_ends(m, mem, trace, lp):
         m["scheduler"]["attention"] |= ONE << vp
 
 
-@routine
+@kernel
 def pause_over(m, trace, vp, cause):
     """The guest has something to compute again."""
     r = m["run"][vp]
