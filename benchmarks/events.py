@@ -72,7 +72,11 @@ def rows(name: str, count: int) -> Any:
     work[:, 1], work[:, 2] = clockwork.RAISE, luck.integers(0, vps, count)
     work[:, 3], work[:, 5] = luck.integers(0x30, 0xF0, count), luck.random(count) < 0.2
     device = luck.random(count) < 0.2
-    work[device, 1], work[device, 4], work[device, 3] = clockwork.DEVICE, work[device, 3], luck.integers(0, 4, device.sum())
+    work[device, 1], work[device, 4], work[device, 3] = (
+        clockwork.DEVICE,
+        work[device, 3],
+        luck.integers(0, 4, device.sum()),
+    )
     work[device, 5] = 0
     return np.concatenate([np.array(started, np.int64), work])
 

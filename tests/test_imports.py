@@ -18,7 +18,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 MAY = {
     "wire": {"wire", "errors"},
     "kernel": {"wire", "errors"},
-    "errors": set(),
+    "errors": {"language"},
     "language": set(),
     "tokens": {"wire", "errors", "language"},
     "trace": {"wire", "trace", "kernel", "errors", "language"},

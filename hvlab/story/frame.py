@@ -112,7 +112,8 @@ def spoken(things: Sequence[Declared]) -> list[Declared]:
     found = []
     for thing in things:
         texts = {name: getattr(thing, name, "") for name in TEXTS}
-        found.append(replace(thing, **{name: _(text) for name, text in texts.items() if text and _(text) != text}))
+        changes: dict[str, Any] = {name: _(text) for name, text in texts.items() if text and _(text) != text}
+        found.append(replace(thing, **changes))
     return found
 
 

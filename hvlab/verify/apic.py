@@ -9,7 +9,6 @@ from hvlab.hypervisor import clockwork
 from hvlab.hypervisor.core import SILENT
 from hvlab.hypervisor.partition import STATE
 from hvlab.hypervisor.virtual_apic import APIC_WRITE
-from hvlab.kernel import I
 from hvlab.verify.count import Count
 from hvlab.wire.apic import Offset
 
@@ -35,7 +34,7 @@ class OneApic:
         work, answer = np.zeros((len(operations), clockwork.COLUMNS), np.int64), np.zeros(len(operations), np.int64)
         for row, (operation, *words) in zip(work, operations, strict=True):
             row[1], row[3 : 3 + len(words)] = operation, words
-        clockwork.advance(self.state, self.mem, SILENT, work, answer, I(0))
+        clockwork.advance(self.state, self.mem, SILENT, work, answer, 0)
         return [int(one) for one in answer]
 
     def priority(self) -> int:

@@ -1,8 +1,8 @@
 """Every state of one SINT with a queue of three: nothing is lost, nobody waits for ever, and a known wrong guest does.
 
 The whole reachable set is walked. A state is the slot, MessagePending, the queue, whether an interrupt waits, and where
-the guest's handler stands. Messages are numbered modulo what can be outstanding, so that order and loss can be seen while
-the set stays finite.
+the guest's handler stands. Messages are numbered modulo what can be outstanding, so that order and loss can be
+seen while the set stays finite.
 """
 
 from collections import deque
