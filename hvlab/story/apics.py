@@ -218,10 +218,8 @@ def _ground(one: Seen) -> tuple[list[Element], list[Element]]:
         box("held", LEFT, TOP, SIDE * CELL, ROW, "hatched"),
     ]
     for left in (LEFT, RIGHT):
-        lines = "".join(f"M{left} {TOP + ROW * k}h{SIDE * CELL}" for k in range(1, SIDE))
-        lines += "".join(f"M{left + CELL * k} {TOP}v{SIDE * ROW}" for k in range(1, SIDE))
         cross = "".join(f"M{left + CELL * k + 4} {_row(0) + 3}l12 10m0 -10l-12 10" for k in range(SIDE))
-        layer += [wire("", lines, "tick"), wire("", cross, "wire"), box("", left, TOP, SIDE * CELL, SIDE * ROW, "")]
+        layer += [*_grid(left), wire("", cross, "wire"), box("", left, TOP, SIDE * CELL, SIDE * ROW, "")]
         layer += [
             words("", left + CELL * k + CELL / 2, TOP - 5, f"{k:x}", "small code soft middle") for k in range(SIDE)
         ]
@@ -235,6 +233,13 @@ def _ground(one: Seen) -> tuple[list[Element], list[Element]]:
         ["show", "held", fact],
     ]
     return layer, bind
+
+
+def _grid(left: float) -> list[Element]:
+    """The faint lines between the cells of a square."""
+    ends = [(left, TOP + ROW * k, left + SIDE * CELL, TOP + ROW * k) for k in range(1, SIDE)]
+    ends += [(left + CELL * k, TOP, left + CELL * k, BOTTOM) for k in range(1, SIDE)]
+    return [["line", "", "tick", {"x1": x, "y1": y, "x2": to_x, "y2": to_y}, ""] for x, y, to_x, to_y in ends]
 
 
 def _bits(one: Seen) -> tuple[list[Element], list[Element]]:
