@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from hvlab.child.discovery import enable_synic, establish
 from hvlab.errors import BadRequest
 from hvlab.hardware.memory import PAGE
@@ -28,6 +30,7 @@ from hvlab.wire.tlfs import Msr, Status
 
 SINT, VECTOR = 2, 0xF3
 MESSAGES, SIGNALS = 4, 5  # numbers of port and connection
+OTHER, OTHER_SINT = 6, 3  # of a bench: messages for another source
 MESSAGE_PAGE, FLAGS_PAGE, CALL_PAGE, INPUT_PAGE = 20, 21, 22, 23  # guest pages
 FLAG_COUNT: Final = 128
 POLICIES: Final = ("tlfs", "openvmm")
@@ -296,19 +299,28 @@ class Bench:
         spa = hypercall.reach(self.hv, self.sender, INPUT_PAGE * PAGE, int(READ))
         assert isinstance(spa, int)
         self.page, s = spa, self.hv.state["synic"][0, self.receiver]
+        self.letters.wire(OTHER, sint=OTHER_SINT)
         self.letters.signal(0)
         self.letters.read()  # both pages are there from now on
         self.before = self.letters.before
         ports = [int(spn) for spn in self.hv.state["port"]["spn"][0] if spn]
         self.spns = (0, int(s["message_spn"]), int(s["flags_spn"]), *ports, spa >> 12)
-        self.state = self.hv.state.copy()
+        self.state = self.hv.state.view(np.uint8).copy()
         self.words = {spn: self.hv.memory.page(spn).copy() for spn in self.spns}
 
     def put_back(self) -> None:
         """Go back to the beginning."""
-        self.hv.state[:] = self.state
+        self.hv.state.view(np.uint8)[:] = self.state
         for spn, words in self.words.items():
             self.hv.memory.page(spn)[:] = words
+
+    @contextmanager
+    def recorded(self) -> Iterator[list[Trace]]:
+        """Join what is done inside into one trace, which stands in the list afterwards."""
+        found = list[Trace]()
+        with self.hv.action():
+            yield found
+        found.append(self.hv.last)
 
     @contextmanager
     def silent(self) -> Iterator[None]:

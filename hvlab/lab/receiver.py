@@ -70,6 +70,12 @@ class Desk:
         self._tell("message_copied", "copy", **words)
         return header.type, word
 
+    def kind(self) -> int:
+        """Return the type in the slot, and copy nothing."""
+        found = int.from_bytes(self._hv.memory.read(self._message, 4), "little")
+        self._after("kind")
+        return found
+
     def free(self) -> None:
         """Set the type in the slot to 0: the slot is free."""
         kind = int.from_bytes(self._hv.memory.read(self._message, 4), "little")
@@ -111,6 +117,11 @@ class Desk:
             self._hv.tell("event_flag_cleared", sint=self._sint, flag=flag, spa=spa, old=old, new=new)
         self._after("clear")
         return old >> (flag & 63) & 1
+
+    def flag(self, flag: int) -> bool:
+        """Whether a flag is set; no step of a routine."""
+        word = int.from_bytes(self._hv.memory.read(self._flags + 8 * (flag >> 6), 8), "little")
+        return bool(word >> (flag & 63) & 1)
 
     def overwrite(self, word: int) -> None:
         """Write 0 over a word of the flags, without a lock."""
@@ -197,12 +208,25 @@ def always_eom(desk: Desk) -> Taken:
 
 def copy_late(desk: Desk) -> Taken:
     """It frees the slot first, and copies what then lies there."""
+    if not desk.kind():
+        return [], scan(desk)
     desk.free()
     _found, word = desk.copy()
     desk.barrier()
     if desk.pending():
         desk.eom()
     return [word], scan(desk)
+
+
+def one_flag(desk: Desk) -> Taken:
+    """It takes one flag, and expects an interrupt for each of the others."""
+    found, word = desk.copy()
+    if found:
+        desk.free()
+        desk.barrier()
+        if desk.pending():
+            desk.eom()
+    return ([word] if found else []), [flag for flag in desk.flags()[:1] if desk.clear(flag)]
 
 
 def plain_flags(desk: Desk) -> Taken:
@@ -226,6 +250,7 @@ ORDERS: Final[dict[str, Routine]] = {
     "always-eom": always_eom,
     "copy-late": copy_late,
     "plain-flags": plain_flags,
+    "one-flag": one_flag,
 }
 
 

@@ -56,7 +56,7 @@ def message_refused(connection, status):
 
 @event(
     box=HYPERVISOR,
-    says="The slot of SINT {sint} of VP {actor} is full: the message waits, {waiting} in the queue.",
+    says="The message for SINT {sint} of VP {actor} has to wait: {waiting} in the queue.",
     rule=TLFS_BUFFERS,
 )
 def message_queued(sint, kind, waiting):
