@@ -36,6 +36,11 @@ def at_least(name: str, values: list[float], least: float, note: str = "") -> Ro
     return Row(name, middle, min(values), max(values), f">= {least:g}", middle >= least, note)
 
 
+def measured(name: str, values: list[float]) -> Row:
+    """Return a row of something that is a part of another one, and has no target of its own."""
+    return Row(name, median(values), min(values), max(values), "–", None)
+
+
 def not_measured(name: str, target: str, why: str) -> Row:
     """Return a row that says plainly that there is no figure."""
     return Row(name, None, None, None, target, None, f"not measured: {why}")

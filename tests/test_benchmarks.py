@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import apic, browser, clock, forensics, lessons, native, screen, translation, world
+from benchmarks import apic, browser, clock, events, forensics, lessons, native, screen, translation, world
 from hvlab.hardware.processor import OUTCOMES
 from hvlab.hardware.tlb import Geometry
 from hvlab.hypervisor.partition import STATE
@@ -39,6 +39,31 @@ def test_c_and_the_engine_agree_on_each_interrupt_taken_and_on_the_state(kind):
     ratios = apic.compare(kind, 3000, apic.Twin(("-Wall", "-Wextra", "-Werror")), pairs=2)
 
     assert len(ratios) == 2
+
+
+@pytest.mark.parametrize("name", events.SCENES)
+def test_c_and_the_event_kernel_agree_on_each_answer_and_on_the_state(name):
+    ratios = events.compare(name, 4000, events.Twin(("-Wall", "-Wextra", "-Werror")), pairs=2)
+
+    assert len(ratios) == 2
+    assert events.steps_of(name, 4000) > 4000 or not events.SCENES[name][2]
+
+
+def test_events_that_are_told_are_no_less_than_the_steps_taken():
+    name = "core scheduler, eight guests"
+
+    _, told = events.told(name, 2000)
+
+    assert told > events.steps_of(name, 2000) > 2000
+
+
+def test_simpy_missing_is_said_plainly(monkeypatch):
+    monkeypatch.setattr(events.importlib.util, "find_spec", lambda name: None)
+
+    row = events.against_simpy(1000, 1)
+
+    assert row.meets is None
+    assert "simpy is not installed" in command.table_row(row)
 
 
 def spoiled(guest, seed):
