@@ -20,8 +20,9 @@ FOCUS = """() => {
 class Keys:
     """The keyboard on a page, and the focus that it moves."""
 
-    def __init__(self, page: Any) -> None:
-        self.page = page
+    def __init__(self, page: Any, everywhere: bool = True) -> None:
+        """`everywhere`: the focus is measured on the whole page, else in players only (the rest is not ours)."""
+        self.page, self.everywhere = page, everywhere
         self.tabs = 0
 
     def press(self, *keys: str) -> None:
@@ -40,9 +41,9 @@ class Keys:
         self.press(key)
         self.tabs += 1
         found = self.focus()
-        if found["tag"] == "summary" and key == "Tab":
+        if found["tag"] == "summary" and key == "Tab" and self.everywhere:
             self.press("Enter")
-        if found["tag"] != "body":
+        if found["tag"] != "body" and (self.everywhere or found["player"] >= 0):
             assert found["seen"], f"the focus is not seen on {found}"
             assert found["inView"], f"the focus is out of sight on {found}"
         return found

@@ -1,6 +1,8 @@
 // The notebook's side: one view, of perhaps many of one model. Nothing here outlives the view.
 import { mount } from "./player.mjs";
 
+const OURS = { from: "a player" };  // a step that a view made, in this page
+
 export default {
   render({ model, el: host }) {
     let rest = 0;
@@ -10,9 +12,12 @@ export default {
       answers: model.get("answers"),
       teacher: model.get("teacher"),
       moved(k) {
-        model.set("step", k);
+        model.set("step", k, OURS);
         clearTimeout(rest);
-        rest = setTimeout(() => model.save_changes(), 100);
+        rest = setTimeout(() => {
+          rest = 0;
+          model.save_changes();
+        }, 100);
       },
       answered(answers) {
         model.set("answers", answers);
@@ -26,7 +31,11 @@ export default {
       },
     });
     const heard = {
-      "change:step": () => player.go(model.get("step")),
+      // The kernel repeats what it was sent. Whoever has moved on since is not thrown back to it.
+      "change:step": (_model, _step, options) => {
+        if (rest && options?.from !== OURS.from) model.set("step", player.at(), OURS);
+        else player.go(model.get("step"));
+      },
       "change:answers": () => player.answersChanged(model.get("answers")),
       "msg:custom": (message) => player.hear(message),
     };
