@@ -135,8 +135,9 @@ static int owed(const struct machine *m, const struct run *r)
     return r->reserve > 0 && used(m, r) < m->scheduler.period * r->reserve >> 16;
 }
 
-static void change(struct machine *m, struct run *r, int64_t state)
+static void change(struct machine *m, int64_t vp, int64_t state)
 {
+    struct run *r = &m->run[vp];
     int64_t gone = m->now - r->changed;
     if (r->state == READY)
         r->waited += gone;
@@ -146,12 +147,16 @@ static void change(struct machine *m, struct run *r, int64_t state)
         r->capped += gone;
     r->changed = m->now;
     r->state = state;
+    if (state == READY)
+        m->scheduler.ready |= BIT(vp);
+    else
+        m->scheduler.ready &= ~BIT(vp);
 }
 
 static void ready(struct machine *m, int64_t vp)
 {
     struct run *r = &m->run[vp];
-    change(m, r, READY);
+    change(m, vp, READY);
     r->vtime = max(r->vtime, m->scheduler.floor);
     r->woken = 1;
     m->scheduler.free = 1;
@@ -172,7 +177,7 @@ static void leave(struct machine *m, int64_t vp, int64_t state)
     r->cause = -1;
     r->lp = -1;
     m->scheduler.free = 1;
-    change(m, r, state);
+    change(m, vp, state);
 }
 
 static void enter(struct machine *m, int64_t vp, int64_t lp, int64_t time)
@@ -182,7 +187,7 @@ static void enter(struct machine *m, int64_t vp, int64_t lp, int64_t time)
     struct lane *lane = &m->lane[lp];
     int64_t now = m->now, cost = lane->last - 1 == vp ? m->cost.entry : m->cost.switch_;
     r->cause = -1;
-    change(m, r, RUNNING);
+    change(m, vp, RUNNING);
     r->since = now + cost;
     r->begun = r->ran;
     r->lp = r->last = lp;
@@ -235,20 +240,35 @@ static int waits(const struct machine *m, int64_t vp)
     return m->run[vp].state == READY && (m->scheduler.kind != ROOT_KIND || partition_of(m, vp) == ROOT);
 }
 
-static int64_t next_of(const struct machine *m, int64_t tried)
+static int64_t lowest(int64_t bits) { return __builtin_ctzll((uint64_t)bits); }
+
+static int64_t next_of(const struct machine *m, int64_t candidates)
 {
     int64_t found = -1, best = FOREVER;
     int first = 0;
-    for (int64_t vp = 0; vp < VPS; vp++) {
-        if ((tried >> vp & 1) == 0 && waits(m, vp)) {
-            const struct run *r = &m->run[vp];
-            int claim = owed(m, r);
-            if ((claim && !first) || (claim == first && r->vtime < best)) {
-                found = vp;
-                best = r->vtime;
-                first = claim;
-            }
+    for (; candidates != 0; candidates &= candidates - 1) {
+        int64_t vp = lowest(candidates);
+        const struct run *r = &m->run[vp];
+        int claim = owed(m, r);
+        if ((claim && !first) || (claim == first && r->vtime < best)) {
+            found = vp;
+            best = r->vtime;
+            first = claim;
         }
+    }
+    return found;
+}
+
+static int64_t candidates_of(const struct machine *m)
+{
+    int64_t found = 0;
+    int idle = 0;
+    for (int64_t lp = 0; lp < m->hypervisor.lps; lp++)
+        idle |= m->lane[lp].vp == 0;
+    for (int64_t bits = m->scheduler.ready; bits != 0; bits &= bits - 1) {
+        int64_t vp = lowest(bits);
+        if ((idle || m->run[vp].woken != 0) && waits(m, vp))
+            found |= BIT(vp);
     }
     return found;
 }
@@ -298,11 +318,11 @@ static int64_t victim_of(struct machine *m, int64_t vp)
 
 static void place(struct machine *m)
 {
-    int64_t tried = 0, vp;
+    int64_t bits = candidates_of(m);
     m->scheduler.free = 0;
-    while ((vp = next_of(m, tried)) >= 0) {
-        tried |= BIT(vp);
-        int64_t lp = room_for(m, vp);
+    while (bits != 0) {
+        int64_t vp = next_of(m, bits), lp = room_for(m, vp);
+        bits &= ~BIT(vp);
         if (lp < 0 && m->run[vp].woken != 0) {
             lp = victim_of(m, vp);
             if (lp >= 0)
@@ -311,7 +331,7 @@ static void place(struct machine *m)
         m->run[vp].woken = 0;
         if (lp >= 0) {
             enter(m, vp, lp, m->scheduler.slice);
-            tried = 0;
+            bits = candidates_of(m);
         }
     }
     m->scheduler.free = 0;
@@ -323,7 +343,8 @@ static void slice_over(struct machine *m, int64_t lp)
     int64_t who = m->lane[lp].vp - 1, here = partition_of(m, who);
     const struct run *runner = &m->run[who];
     int claim = owed(m, runner), core = s->kind == CORE && s->smt != 0, own = 0, other = 0;
-    for (int64_t vp = 0; vp < VPS; vp++) {
+    for (int64_t bits = s->ready; bits != 0; bits &= bits - 1) {
+        int64_t vp = lowest(bits);
         if (!waits(m, vp))
             continue;
         const struct run *r = &m->run[vp];
@@ -543,17 +564,17 @@ static void settle(struct machine *m)
 {
     struct scheduler *s = &m->scheduler;
     for (;;) {
-        for (int64_t vp = 0; vp < VPS; vp++)
-            if ((m->news.who >> vp & 1) != 0)
-                kick(m, vp);
+        for (int64_t bits = m->news.who; bits != 0; bits &= bits - 1)
+            kick(m, lowest(bits));
         m->news.who = 0;
         if (s->attention == 0 && s->free == 0)
             return;
-        for (int64_t vp = 0; vp < VPS; vp++) {
-            if ((s->attention >> vp & 1) != 0) {
-                s->attention &= ~BIT(vp);
-                attend(m, vp);
-            }
+        int64_t left = -1, bits;
+        while ((bits = s->attention & left) != 0) {
+            int64_t vp = lowest(bits);
+            left = -BIT(vp + 1);
+            s->attention &= ~BIT(vp);
+            attend(m, vp);
         }
         if (s->free != 0)
             place(m);

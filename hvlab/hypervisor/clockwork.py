@@ -60,7 +60,7 @@ def suspend(m, trace, vp, cause):
     if r["state"] == RUNNING:
         scheduler.leave(m, trace, vp, SUSPENDED, scheduler.ABSENT)
     else:
-        scheduler.change(m, r, scheduler.ABSENT)
+        scheduler.change(m, vp, r, scheduler.ABSENT)
     agenda.cancel(m, PAUSE_END, vp, I(0))
     agenda.cancel(m, CAP_END, vp, I(0))
     return I(0)
@@ -123,11 +123,12 @@ def settle(m, mem, trace):
         interrupt.hear(m, mem, trace)
         if s["attention"] == 0 and s["free"] == 0:
             break
-        for k in range(m["run"].shape[0]):
-            vp = I(k)
-            if s["attention"] >> vp & 1 != 0:
-                s["attention"] &= ~(ONE << vp)
-                workload.attend(m, mem, trace, vp)
+        left = I(-1)  # from the lowest to the highest; what comes up below waits for the next round
+        while s["attention"] & left != 0:
+            vp = scheduler.lowest(s["attention"] & left)
+            left = I(-2) << vp
+            s["attention"] &= ~(ONE << vp)
+            workload.attend(m, mem, trace, vp)
         if s["free"] != 0:
             scheduler.place(m, trace)
 

@@ -6,7 +6,7 @@ becomes ready; one that runs takes the interrupt; for one that waits it stays pe
 
 from hvlab.hardware import apic, ioapic
 from hvlab.hypervisor import scheduler, virtual_apic
-from hvlab.kernel import I, kernel, routine
+from hvlab.kernel import kernel, routine
 
 
 @kernel
@@ -32,7 +32,8 @@ def hear(m, mem, trace):
     if m["ioapic"]["wanted"] != 0:
         ioapic.pump(m, trace)
     news = m["news"]
-    for k in range(m["run"].shape[0]):
-        if news["who"] >> k & 1 != 0:
-            scheduler.kick(m, k, virtual_apic.attend(m, mem, trace, I(k), news["row"][k]))
-    news["who"] = 0
+    bits, news["who"] = news["who"], 0
+    while bits != 0:
+        vp = scheduler.lowest(bits)
+        bits &= bits - 1
+        scheduler.kick(m, vp, virtual_apic.attend(m, mem, trace, vp, news["row"][vp]))

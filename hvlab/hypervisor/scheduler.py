@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hvlab.hypervisor.agenda import CAP_END, FOREVER, put
-from hvlab.kernel import I, kernel, routine
+from hvlab.kernel import I, kernel, leading_zeros, routine
 from hvlab.trace import scheduler_events as events
 
 ABSENT, READY, RUNNING, HALTED, CAPPED = (I(k) for k in range(5))
@@ -70,6 +70,7 @@ SCHEDULER = [
     ("period", I),  # of cap and reserve
     ("attention", I),  # bit for each virtual processor that something happened to
     ("free", I),  # somebody might be placed
+    ("ready", I),  # bit for each virtual processor that waits for a logical one
     ("asked", I),  # the row that asked for this turn
     ("floor", I),  # the virtual time at which the last one was placed
     ("most", I),  # steps that a turn may take; 0: no limit
@@ -91,6 +92,7 @@ def switch_on(state: Any) -> None:
 def forget(state: Any, vp: int) -> None:
     """Set what a new virtual processor has: nothing of the one that stood here before."""
     record = state["run"][0, vp]
+    state["scheduler"]["ready"] &= ~(1 << vp)
     state["run"][0, vp] = np.zeros((), record.dtype)
     for name, value in (("weight", WEIGHT), ("cap", WHOLE), ("affinity", EVERYWHERE)):
         record[name] = value
@@ -151,7 +153,7 @@ def owed(m, r):
 
 
 @kernel
-def change(m, r, state):
+def change(m, vp, r, state):
     """Change the state, and book the time spent in the old one."""
     gone = m["now"] - r["changed"]
     if r["state"] == READY:
@@ -161,13 +163,23 @@ def change(m, r, state):
     elif r["state"] == CAPPED:
         r["capped"] += gone
     r["changed"], r["state"] = m["now"], state
+    if state == READY:
+        m["scheduler"]["ready"] |= ONE << vp
+    else:
+        m["scheduler"]["ready"] &= ~(ONE << vp)
+
+
+@kernel
+def lowest(bits):
+    """Return the place of the lowest bit that is set."""
+    return I(63) - leading_zeros(bits & -bits)
 
 
 @kernel
 def ready(m, trace, vp, cause, why):
     """Let a virtual processor wait for a logical one."""
     r, s = m["run"][vp], m["scheduler"]
-    change(m, r, READY)
+    change(m, vp, r, READY)
     r["vtime"] = max(r["vtime"], s["floor"])  # time not asked for is not saved up
     r["woken"], s["free"] = ONE, ONE
     r["cause"] = events.vp_ready(m, trace, vp, cause, why)
@@ -176,7 +188,7 @@ def ready(m, trace, vp, cause, why):
         s["stop"], s["stop_vp"] = STOP_ROOT, vp
 
 
-@routine
+@kernel
 def leave(m, trace, vp, why, state):
     """Take a virtual processor off its logical one."""
     r, now = m["run"][vp], m["now"]
@@ -190,17 +202,17 @@ def leave(m, trace, vp, why, state):
     r["cause"] = events.vp_descheduled(m, trace, vp, r["cause"], r["lp"], r["ran"] - r["begun"], why)
     r["lp"] = -1
     m["scheduler"]["free"] = 1
-    change(m, r, state)
+    change(m, vp, r, state)
 
 
-@routine
+@kernel
 def enter(m, trace, vp, lp, time):
     """Put a virtual processor on a logical one for a time slice, which siblings of one core share."""
     r, s, lane, now = m["run"][vp], m["scheduler"], m["lane"][lp], m["now"]
     before, partition = lane["last"] - 1, m["guest"][vp]["partition"]
     cost = m["cost"]["entry"] if before == vp else m["cost"]["switch"]
     r["cause"] = events.vp_scheduled(m, trace, vp, r["cause"], lp, now - r["changed"], partition, before)
-    change(m, r, RUNNING)
+    change(m, vp, r, RUNNING)
     r["since"], r["begun"], r["lp"], r["last"], r["fresh"], r["woken"] = now + cost, r["ran"], lp, lp, ONE, ZERO
     r["overhead"] += cost
     r["switches"] += 1
@@ -267,16 +279,31 @@ def waits(m, vp):
 
 
 @kernel
-def next_of(m, tried):
-    """Return who goes next of those that wait and were not tried: below its reserve, least virtual time; -1: none."""
+def next_of(m, candidates):
+    """Return who goes next of some that wait: below its reserve, least virtual time, lowest number; -1 for none."""
     found, best, first = I(-1), FOREVER, False
-    for k in range(m["run"].shape[0]):
-        vp = I(k)
-        if tried >> vp & 1 == 0 and waits(m, vp):
-            r = m["run"][vp]
-            claim = owed(m, r)
-            if claim and not first or claim == first and r["vtime"] < best:
-                found, best, first = vp, r["vtime"], claim
+    while candidates != 0:
+        vp = lowest(candidates)
+        candidates &= candidates - 1
+        r = m["run"][vp]
+        claim = owed(m, r)
+        if claim and not first or claim == first and r["vtime"] < best:
+            found, best, first = vp, r["vtime"], claim
+    return found
+
+
+@kernel
+def candidates_of(m):
+    """Return who might be placed, as bits: whoever waits where a processor idles, else those that woke."""
+    s, found, idle = m["scheduler"], ZERO, False
+    for k in range(lps(m)):
+        idle = idle or m["lane"][k]["vp"] == 0
+    bits = s["ready"]
+    while bits != 0:
+        vp = lowest(bits)
+        bits &= bits - 1
+        if (idle or m["run"][vp]["woken"] != 0) and (s["kind"] != ROOT_KIND or m["guest"][vp]["partition"] == ROOT):
+            found |= ONE << vp
     return found
 
 
@@ -321,25 +348,24 @@ def victim_of(m, vp):
     return found
 
 
-@routine
+@kernel
 def place(m, trace):
     """Put those that wait where there is room; one that just woke may go before one that runs."""
-    s, tried = m["scheduler"], ZERO
+    s, bits = m["scheduler"], candidates_of(m)
     s["free"] = 0
-    while True:
-        vp = next_of(m, tried)
-        if vp < 0:
-            break
-        tried |= ONE << vp
+    while bits != 0:
+        vp = next_of(m, bits)
+        bits &= ~(ONE << vp)
+        r = m["run"][vp]
         lp = room_for(m, vp)
-        if lp < 0 and m["run"][vp]["woken"] != 0:
+        if lp < 0 and r["woken"] != 0:
             lp = victim_of(m, vp)
             if lp >= 0:
                 leave(m, trace, m["lane"][lp]["vp"] - 1, OVERTAKEN, READY)
-        m["run"][vp]["woken"] = 0
+        r["woken"] = 0
         if lp >= 0:
             enter(m, trace, vp, lp, s["slice"])
-            tried = ZERO  # a core may have changed its partition: those passed over may fit now
+            bits = candidates_of(m)  # a core may have changed its partition: those passed over may fit now
     s["free"] = 0
 
 
@@ -350,8 +376,10 @@ def rivals(m, lp):
     who = m["lane"][lp]["vp"] - 1
     here, runner, claim = m["guest"][who]["partition"], m["run"][who], owed(m, m["run"][who])
     core = s["kind"] == CORE and s["smt"] != 0
-    for k in range(m["run"].shape[0]):
-        vp = I(k)
+    bits = s["ready"]
+    while bits != 0:
+        vp = lowest(bits)
+        bits &= bits - 1
         if waits(m, vp):
             r = m["run"][vp]
             first = owed(m, r)

@@ -348,6 +348,7 @@ class Checker:
             r["state"] = {-1: READY, -2: HALTED}.get(where, RUNNING)
             r["lp"], r["last"], r["vtime"], r["woken"] = max(where, -1), -1, ahead, 0
             r["since"] = r["changed"] = m["now"]
+            m["scheduler"]["ready"] = int(m["scheduler"]["ready"]) & ~(1 << vp) | (where == -1) << vp
             m["apic"]["irr"][vp] = 0
             if where >= 0:
                 lane = m["lane"][where]
