@@ -36,9 +36,10 @@ def packet(seed: int, knobs: Values) -> Trace:
 
 
 def shared(seed: int, knobs: Values) -> Trace:
-    """Two guests that always compute share two threads of one core, or one processor; the seed changes nothing."""
+    """Two guests that always compute share two threads of one core, or one processor; the seed draws for how long."""
     kind = "core" if knobs["core"] else "classic"
-    return busy(knobs["weight"], knobs["cap"], kind, knobs["processors"], knobs["vps"])
+    milliseconds = 4 if seed == 0 else Draw(seed).between(5, 12)
+    return busy(knobs["weight"], knobs["cap"], kind, knobs["processors"], knobs["vps"], milliseconds)
 
 
 ASSIST: Final = Knob("e", "assist", (0, 1), 0)
