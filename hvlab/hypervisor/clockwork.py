@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hvlab.hardware import apic_registers
-from hvlab.hypervisor import agenda, interrupt, scheduler, synic, synic_ops, timers, virtual_apic, workload
+from hvlab.hypervisor import agenda, interrupt, placement, scheduler, synic, synic_ops, timers, virtual_apic, workload
 from hvlab.hypervisor.agenda import APIC_TIMER, CAP_END, FOREVER, PAUSE_END, STIMER
 from hvlab.hypervisor.scheduler import CAP_OVER, CAPPED, ONE, RUNNING, STOP_ROOM, STOP_STEPS, SUSPENDED
 from hvlab.kernel import I, entry_point, is_ready, kernel, plain
@@ -90,7 +90,7 @@ def operate(m, mem, trace, op, vp, a, b, c, d, e):
     if op == STOP:
         return suspend(m, trace, vp, asked)
     if op == DISPATCH:
-        return I(scheduler.dispatch(m, trace, vp, asked, a, b))
+        return I(placement.dispatch(m, trace, vp, asked, a, b))
     if op == TICK:
         return I(0)
     if op >= synic_ops.POST:
@@ -130,7 +130,7 @@ def settle(m, mem, trace):
             s["attention"] &= ~(ONE << vp)
             workload.attend(m, mem, trace, vp)
         if s["free"] != 0:
-            scheduler.place(m, trace)
+            placement.place(m, trace)
 
 
 @kernel

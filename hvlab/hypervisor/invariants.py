@@ -18,6 +18,7 @@ from hvlab.hypervisor.core import Hypervisor
 from hvlab.hypervisor.interrupt_invariants import check_interrupts
 from hvlab.hypervisor.message_invariants import check_message_teardown, check_messages
 from hvlab.hypervisor.partition import SLOTS, vpid_of
+from hvlab.hypervisor.scheduler_invariants import check_siblings
 from hvlab.wire.hypercalls import CALLS
 from hvlab.wire.tlfs import Status
 
@@ -187,6 +188,7 @@ def check_same(one: Any, other: Any, what: str = "I17") -> list[str]:
 
 
 CHECKS = (
+    check_siblings,
     check_one_owner,
     check_mapped_is_allowed,
     check_no_alias,

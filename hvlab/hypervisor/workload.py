@@ -13,6 +13,7 @@ let anything come between.
 from hvlab.hardware import apic
 from hvlab.hypervisor import synic, virtual_apic
 from hvlab.hypervisor.agenda import PAUSE_END, holds, put
+from hvlab.hypervisor.placement import at_cap, hold, slice_over
 from hvlab.hypervisor.scheduler import (
     ABSENT,
     HALTED,
@@ -27,11 +28,8 @@ from hvlab.hypervisor.scheduler import (
     ZERO,
     account,
     arm,
-    at_cap,
-    hold,
     leave,
     ready,
-    slice_over,
 )
 from hvlab.kernel import I, kernel, routine
 from hvlab.trace import scheduler_events as events

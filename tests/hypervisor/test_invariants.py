@@ -61,7 +61,13 @@ def break_interrupts(machine, child):
     machine.state["apic"][0, child.vp.number]["irr"][0] |= 1 << 5
 
 
+def break_core(machine, child):
+    machine.state["scheduler"]["kind"], machine.state["scheduler"]["smt"] = 1, 1
+    machine.state["lane"]["vp"][0, :2] = machine.root_vp.number + 1, child.vp.number + 1
+
+
 BREACHES = {
+    "check_siblings": break_core,
     "check_interrupts": break_interrupts,
     "check_messages": break_message,
     "check_message_teardown": break_port,

@@ -416,3 +416,38 @@ def test_the_check_of_siblings_sees_a_mixed_core():
     checker.write(((0, 0), (-1, 0), (1, 0), (-1, 0)))
 
     assert any("I19" in sentence for sentence in checker.breaches())
+
+
+def test_the_checks_see_what_they_are_for():
+    def broken(what, check):
+        scene = Scene([2, 3], lps=2, smt=False)
+        for vp in (0, 1):
+            scene.start(vp, ENDLESS)
+        scene.work(until=50_000)
+        assert check(scene.hv) == []
+        what(scene.state[0])
+        return check(scene.hv)
+
+    def twice(m):
+        m["lane"]["vp"][1] = m["lane"]["vp"][0]
+
+    def elsewhere(m):
+        m["run"]["affinity"][0] = 0b10
+
+    def gone(m):
+        m["guest"]["partition"][0] = 0
+
+    def stolen(m):
+        m["run"]["waited"][0] += 1
+
+    def idle(m):
+        m["run"]["state"][0], m["lane"]["vp"][0] = READY, 0
+
+    def capped(m):
+        m["run"]["cap"][0] = 1
+
+    for what in (twice, elsewhere, gone):
+        assert broken(what, scheduler_invariants.check_places)
+    assert broken(stolen, scheduler_invariants.check_books)
+    assert broken(idle, scheduler_invariants.check_work_conserved)
+    assert broken(lambda m: (scheduler.account(m, m["run"][0]), capped(m)), scheduler_invariants.check_caps)
