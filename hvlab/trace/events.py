@@ -84,8 +84,8 @@ def accessed_set(stage, level, spa, old, new):
 
 @event(
     box=MEMORY,
-    says="The processor sets D, and A where it was clear, in {stage:enum:stage} level-{level} entry "
-    "at SPA {spa:spa}: {old:hex} becomes {new:hex}.",
+    says="The processor sets D (and A) in {stage:enum:stage} level-{level} entry at SPA {spa:spa}: "
+    "{old:hex} to {new:hex}.",
     rule="Intel SDM vol. 3A, 4.8 (accessed and dirty flags)",
 )
 def dirty_set(stage, level, spa, old, new):
