@@ -23,6 +23,8 @@ export function mount(root, scene, bytes, hooks = {}) {
   paint();
   const watch = new MutationObserver(paint);
   watch.observe(document.body, { attributes: true });
+  const placed = new ResizeObserver(paint);  // a notebook may fill a view before it stands in the page, on any ground
+  placed.observe(section);
   on(matchMedia("(prefers-color-scheme: dark)"), "change", paint);
   let ready = Promise.resolve();
   try {
@@ -41,6 +43,7 @@ export function mount(root, scene, bytes, hooks = {}) {
     destroy() {
       away.abort();
       watch.disconnect();
+      placed.disconnect();
       inner?.destroy();
       section.remove();
     },
