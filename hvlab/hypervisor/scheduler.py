@@ -201,6 +201,8 @@ def leave(m, trace, vp, why, state):
     r["cause"] = events.vp_descheduled(m, trace, vp, r["cause"], r["lp"], r["ran"] - r["begun"], why)
     r["lp"] = -1
     m["scheduler"]["free"] = 1
+    if m["scheduler"]["kind"] == ROOT_KIND and m["guest"][vp]["partition"] != ROOT:
+        m["scheduler"]["stop"], m["scheduler"]["stop_vp"] = STOP_ROOT, vp  # control is back with the root's thread
     change(m, vp, r, state)
 
 

@@ -7,6 +7,7 @@ reserve "limit" and "reserve", in percent of the logical processors.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from hvlab.errors import BadRequest
 from hvlab.hypervisor import clockwork, scheduler, workload
 from hvlab.hypervisor.core import Hypervisor
+from hvlab.hypervisor.partition import ROOT
 from hvlab.hypervisor.scheduler import LEAST_WEIGHT, MOST_WEIGHT, WHOLE
 from hvlab.hypervisor.vp import Vp
 from hvlab.trace.journal import Trace
@@ -129,6 +131,24 @@ def choose(hv: Hypervisor, kind: str, smt: bool) -> None:
     if hv.state["lane"]["vp"].any():
         raise BadRequest("another scheduler", "virtual processors that run", "a machine that just started")
     hv.state["scheduler"]["kind"], hv.state["scheduler"]["smt"] = KINDS[kind], smt
+    hv.chooser = partial(round_robin, hv)
+
+
+def round_robin(hv: Hypervisor) -> list[clockwork.Row]:
+    """Choose as a simple scheduler in the root would: who waited longest gets the first idle processor that fits.
+
+    SIMPLER THAN REAL: Windows has a thread for each virtual processor of a child, with priorities and quanta.
+    """
+    lps, run = int(hv.state["hypervisor"]["lps"][0]), hv.state["run"][0]
+    idle = [lp for lp in range(lps) if not hv.state["lane"]["vp"][0, lp]]
+    waiting = [vp for vp in np.flatnonzero(run["state"] == scheduler.READY).tolist() if hv.slot_of(vp) != ROOT]
+    rows: list[clockwork.Row] = []
+    for vp in sorted(waiting, key=lambda vp: int(run["changed"][vp])):
+        lp = next((lp for lp in idle if int(run["affinity"][vp]) >> lp & 1), None)
+        if lp is not None:
+            idle.remove(lp)
+            rows.append((0, clockwork.DISPATCH, vp, lp, int(hv.state["scheduler"]["slice"][0])))
+    return rows
 
 
 class Timed:
@@ -191,6 +211,10 @@ class Timed:
         with self.hv.action():
             work(self.hv, [_number(vp)], burst, pause, handler, takes)
         return self.hv.last
+
+    def schedule_by(self, chooser: Callable[[], Sequence[clockwork.Row]]) -> None:
+        """Root scheduler: let the root choose by this function whenever control is back with it (rows: DISPATCH)."""
+        self.hv.chooser = chooser
 
     def handle(self, vp: Vp | int, handler: Callable[[int], None]) -> None:
         """Let Python take a virtual processor's interrupts: it gets the vector, and has to end it (`Vp.eoi`)."""

@@ -235,13 +235,26 @@ def test_the_root_scheduler_asks_the_root_and_runs_whom_it_names():
         asked.append(int(machine.state["now"][0]))
         return [(0, clockwork.DISPATCH, child.vp.number, 1, 20_000)]
 
-    machine.hv.chooser = chooser
+    machine.schedule_by(chooser)
     machine.work(child.vp, 5_000, 10_000)
     trace = machine.run(100_000)
 
     assert len(asked) > 4
     assert {trace.fact(k, "lp") for k in trace.of("vp_scheduled")} == {1}
     assert len(list(trace.of("root_signalled"))) == len(list(trace.of("vp_dispatched")))
+
+
+def test_left_to_itself_the_root_lets_each_waiting_child_run_in_turn():
+    machine = Machine(memory=SMALL, scheduler="root", lps=2)
+    machine.time_slice = 20_000
+    children = [machine.child(name, memory=PAGES) for name in ("one", "two", "three")]
+    for child in children:
+        machine.work(child.vp, -1)
+
+    machine.run(3_000_000)
+
+    ran = [machine.times(child.vp).ran for child in children]
+    assert min(ran) > 0.9 * max(ran) and sum(ran) > 0.9 * 2 * 3_000_000
 
 
 def test_shares_of_a_child_show_in_its_times(machine):
