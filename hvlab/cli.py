@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hvlab
-from hvlab.errors import HvlabError
-from hvlab.story.gate import mode
+from hvlab.errors import MODES, HvlabError, UnknownMode
 
 if TYPE_CHECKING:
     from hvlab.capture.accesses import AddressTrace
@@ -34,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.rest = rest
     run: Command = chosen.run
     try:
-        mode()
+        if os.environ.get("HVLAB_MODE", "") not in ("", *MODES):
+            raise UnknownMode(os.environ["HVLAB_MODE"], MODES)
         return run(chosen)
     except HvlabError as error:
         problem = str(error)

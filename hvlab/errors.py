@@ -71,6 +71,9 @@ class BadRequest(HvlabError):
         return BadRequest, (self.asked, self.found, self.attempt)
 
 
+MODES: Final = ("learn", "teach", "test")  # what HVLAB_MODE may say
+
+
 class UnknownMode(HvlabError, ValueError):
     """``HVLAB_MODE`` is none of the three; in a notebook one line is shown, no traceback.
 

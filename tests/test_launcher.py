@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = (ROOT / "lab.py").read_text("utf-8")
-PACKAGE = ("__init__.py", "__main__.py", "cli.py", "errors.py", "notebooks.py")
+PACKAGE = ("__init__.py", "__main__.py", "cli.py", "errors.py", "language.py", "notebooks.py")
 
 
 def load(root: Path) -> ModuleType:

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hvlab.errors import UnknownMode
+from hvlab.errors import MODES, UnknownMode
 from hvlab.language import N_, _
 from hvlab.story.caption import show_value, signed
 
 GATE_KINDS = ("int", "gva", "gpa", "spa", "yes", "pick", "subset", "order")
 CONFIDENCE = (N_("guess"), N_("think"), N_("sure"))
-MODES = ("learn", "teach", "test")
 WANTED_NUMBER = N_("wanted a whole number such as 24 or 0x18")
 WANTED_CHOICE = N_("wanted one of the choices")
 WANTED_ORDER = N_("wanted every name once, in order, such as 2, 1, 3")
