@@ -7,7 +7,8 @@ from pathlib import Path
 STATIC = Path(__file__).parent / "static"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z]+\.mjs)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
-COMMENT = re.compile(r"^\s*//.*\n|^[ \t]*\n", re.MULTILINE)
+COMMENT = re.compile(r"^\s*//.*\n|^[ \t]*\n|(?<=[;,{}()\[\]])[ \t]+// .*$", re.MULTILINE)
+BREAK = re.compile(r"(?<=[;,{(\[])\n")
 INDENT = re.compile(r"^[ \t]+|[ \t]+$", re.MULTILINE)
 
 
@@ -18,14 +19,14 @@ def source(name: str) -> str:
 
 @cache
 def join(name: str, without: tuple[str, ...] = ()) -> str:
-    """A module with all it imports before it: no imports, named exports, comments, empty lines or indentation.
+    """A module with all it imports before it: no imports, named exports, comments, indentation, few line breaks.
 
     `without` names modules that what is shown never calls: a story without pages of memory needs no ``bytes.mjs``.
     """
     parts: list[str] = []
     _collect(name, parts, [*without])
     text = COMMENT.sub("", "".join(parts))
-    return INDENT.sub("", EXPORT.sub("", text))
+    return BREAK.sub("", INDENT.sub("", EXPORT.sub("", text)))
 
 
 def _collect(name: str, parts: list[str], seen: list[str]) -> None:

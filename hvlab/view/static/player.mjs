@@ -23,15 +23,13 @@ export function mount(root, scene, bytes, hooks = {}) {
   paint();
   const watch = new MutationObserver(paint);
   watch.observe(document.body, { attributes: true });
-  const placed = new ResizeObserver(paint);  // a notebook may fill a view before it stands in the page, on any ground
-  placed.observe(section);
   on(matchMedia("(prefers-color-scheme: dark)"), "change", paint);
   let ready = Promise.resolve();
   try {
     checkScene(scene);
     section.ariaLabel = scene.title;
     const first = scene.bytes.packed ? openingOf(scene) : makeStory(scene, bytes);
-    inner = makePlayer(section, first, scene, { ...hooks, t, report, on });
+    inner = makePlayer(section, first, scene, { ...hooks, t, report, on, paint });
     if (scene.bytes.packed) ready = inflate(scene, bytes).then((raw) => away.signal.aborted || inner.complete(makeStory(scene, raw))).catch(report);
   } catch (error) {
     report(error);
@@ -43,7 +41,6 @@ export function mount(root, scene, bytes, hooks = {}) {
     destroy() {
       away.abort();
       watch.disconnect();
-      placed.disconnect();
       inner?.destroy();
       section.remove();
     },
@@ -204,6 +201,7 @@ function makePlayer(section, firstStory, scene, hooks) {
     section.classList.toggle("narrow", width < 780);
     if (!sized && width > 0 && width < 400) stage.putTableFirst();
     sized ||= width > 0;
+    hooks.paint();  // a notebook may fill a view before it stands in the page, on any ground
     stage.measure();
   });
   size.observe(section);

@@ -1,8 +1,6 @@
 // The notebook's side: one view, of perhaps many of one model. Nothing here outlives the view.
 import { mount } from "./player.mjs";
 
-const OURS = { from: "a player" };  // a step that a view made, in this page
-
 export default {
   render({ model, el: host }) {
     let rest = 0;
@@ -12,7 +10,7 @@ export default {
       answers: model.get("answers"),
       teacher: model.get("teacher"),
       moved(k) {
-        model.set("step", k, OURS);
+        model.set("step", k, { ours: true });
         clearTimeout(rest);
         rest = setTimeout(() => {
           rest = 0;
@@ -32,10 +30,7 @@ export default {
     });
     const heard = {
       // The kernel repeats what it was sent. Whoever has moved on since is not thrown back to it.
-      "change:step": (_model, _step, options) => {
-        if (rest && options?.from !== OURS.from) model.set("step", player.at(), OURS);
-        else player.go(model.get("step"));
-      },
+      "change:step": (_model, _step, made) => (rest && !made?.ours ? model.set("step", player.at(), { ours: true }) : player.go(model.get("step"))),
       "change:answers": () => player.answersChanged(model.get("answers")),
       "msg:custom": (message) => player.hear(message),
     };
