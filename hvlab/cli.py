@@ -118,7 +118,7 @@ def warm(chosen: argparse.Namespace) -> int:
 
     seconds = machine.warm()
     kernel.sweep()
-    print(f"hvlab: engine warm, wall {seconds:.1f} s, cache {kernel.FOLDER or 'nowhere: nothing can be written'}")
+    print(f"hvlab: engine warm, wall {seconds:.1f} s, cache {kernel.CACHE or 'nowhere: nothing can be written'}")
     return 0
 
 
@@ -270,4 +270,4 @@ def _compiler() -> list[tuple[str, str]]:
         return [("compiler", f"does not load: {error}")]
     processor = numba.config.CPU_NAME or llvm.get_host_cpu_name()
     mode = "off: every kernel is plain Python" if kernel.PLAIN else f"on, for {processor}"
-    return [("compiler", mode), ("cache folder", kernel.FOLDER or "none")]
+    return [("compiler", mode), ("cache folder", str(kernel.CACHE or "none"))]

@@ -11,7 +11,8 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,39 +28,72 @@ PLAIN = bool(numba.config.DISABLE_JIT)
 # `boundscheck` is a net below our own checks: without it a wrong write killed the process.
 SWITCHES: dict[str, bool] = {"nogil": True, "boundscheck": True, "_nrt": False}
 
-COMPILED = ("wire", "trace", "hardware", "hypervisor")  # the packages whose sources compiled code depends on
 OURS = re.compile("[0-9a-f]{16}")  # the name of a cache folder
+IMPORT = re.compile(r"^[ \t]*(?:from (hvlab[\w.]*) import (?:\(([^)]*)\)|(.*))|import (hvlab[\w.]*))", re.M)
+HOUSE = Path(__file__).parent.parent  # the folder that holds the package
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _folder() -> str | None:
-    """Return this user's own cache folder for exactly these sources and switches; None where nothing can be written.
-
-    numba's own key does not see an edited callee in another module, nor these switches: hence the salt.
-    """
-    key = hashlib.sha256(repr((SWITCHES, numba.__version__, numba.config.OPT, numba.config.DEBUGINFO_DEFAULT)).encode())
-    for path in compiled_sources():
-        key.update(path.read_bytes())
+def _cache_root() -> Path | None:
+    """Return where this user's cache folders stand, one for each set of sources; None where nothing can be written."""
     with contextlib.suppress(OSError, RuntimeError):
-        folder = cache_root() / key.hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        tempfile.TemporaryFile(dir=folder).close()
-        return str(folder)
+        root = Path(os.environ.get("NUMBA_CACHE_DIR") or Path.home() / ".cache" / "hvlab")
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        tempfile.TemporaryFile(dir=root).close()
+        return root
     return None
 
 
-def compiled_sources() -> list[Path]:
-    """Return every source that compiled code is made of: this one, and the packages that hold kernels and constants."""
-    house = Path(__file__).parent
-    return [Path(__file__), *(path for box in COMPILED for path in sorted((house / box).rglob("*.py")))]
+CACHE = None if PLAIN else _cache_root()
+LIVE: set[Path] = set()  # the folders of the entry points of this process
 
 
-def cache_root() -> Path:
-    """Return the folder that holds one cache folder for each version of the sources."""
-    return Path(os.environ.get("NUMBA_CACHE_DIR") or Path.home() / ".cache" / "hvlab")
+def _imported(text: str) -> Iterator[Path]:
+    """Yield the files of hvlab that a source imports."""
+    for home, bracketed, listed, whole in IMPORT.findall(text):
+        words = re.sub("#.*", "", bracketed or listed).split(",")
+        base = HOUSE.joinpath(*(home or whole).split("."))
+        for word in words:
+            name = base / (word.split() or ["."])[0]
+            module = name if (name / "__init__.py").exists() or name.with_suffix(".py").exists() else base
+            yield module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
 
 
-FOLDER = None if PLAIN else _folder()
+@cache
+def compiled_sources(source: Path) -> tuple[Path, ...]:
+    """Return every source that the entry points of one file are compiled from: it, and all of hvlab that it imports.
+
+    The package of a module counts as imported, but for `hvlab` itself, which only passes names on when they are used.
+    The numbers of events are constants in compiled code and depend on what was declared before; since each part of
+    the catalogue imports the part before it, these are among the sources.
+    """
+    found, new = set[Path](), [source, Path(__file__)]
+    while new:
+        path = new.pop()
+        if path not in found:
+            found.add(path)
+            new += _imported(path.read_text(encoding="utf-8"))
+            new += [box / "__init__.py" for box in path.parents if HOUSE / "hvlab" in box.parents]
+    return tuple(sorted(found))
+
+
+def cache_folder(source: Path) -> Path | None:
+    """Return the cache folder for exactly these sources and switches; None where nothing can be written.
+
+    numba's own key does not see an edited callee in another module, nor these switches: hence the salt. A source that
+    an entry point does not import leaves its folder as it is.
+    """
+    if CACHE is None:
+        return None
+    key = hashlib.sha256(repr((SWITCHES, numba.__version__, numba.config.OPT, numba.config.DEBUGINFO_DEFAULT)).encode())
+    for path in compiled_sources(source):
+        key.update(path.read_bytes())
+    with contextlib.suppress(OSError):
+        folder = CACHE / key.hexdigest()[:16]
+        folder.mkdir(exist_ok=True, mode=0o700)
+        LIVE.add(folder)
+        return folder
+    return None
 
 
 def sweep(days: float = 7.0) -> list[str]:
@@ -67,11 +101,12 @@ def sweep(days: float = 7.0) -> list[str]:
 
     Only folders that bear one of our names go: an environment of hvlab may live beside them.
     """
-    if FOLDER is None:
+    if CACHE is None:
         return []
-    os.utime(FOLDER)  # in use
+    for folder in LIVE:
+        os.utime(folder)  # in use
     gone = []
-    for folder in Path(FOLDER).parent.iterdir():
+    for folder in CACHE.iterdir():
         old = OURS.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
         if old and time.time() - folder.stat().st_mtime > days * 86400:
             shutil.rmtree(folder, ignore_errors=True)
@@ -121,10 +156,11 @@ def merged(function: F) -> F:
 
 
 def entry_point(function: F) -> F:
-    """Compile a function that Python calls, with every kernel that it uses, into the engine's own cache folder."""
-    saved, numba.config.CACHE_DIR = numba.config.CACHE_DIR, FOLDER or ""
+    """Compile a function that Python calls, with every kernel that it uses, into a cache folder of its sources."""
+    folder = cache_folder(Path(function.__code__.co_filename))
+    saved, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder or "")
     try:
-        compiled: F = numba.njit(cache=FOLDER is not None, no_cfunc_wrapper=True, **SWITCHES)(function)
+        compiled: F = numba.njit(cache=folder is not None, no_cfunc_wrapper=True, **SWITCHES)(function)
     finally:
         numba.config.CACHE_DIR = saved  # the user's own numba code keeps its own folder
     return compiled
@@ -135,7 +171,8 @@ def is_ready(compiled: Any) -> bool:
     if PLAIN or compiled.signatures:
         return True
     name = f"{compiled.py_func.__module__.rpartition('.')[2]}.{compiled.py_func.__qualname__}-*.nbi"
-    return FOLDER is not None and any(Path(FOLDER).rglob(name))
+    folder = cache_folder(Path(compiled.py_func.__code__.co_filename))
+    return folder is not None and any(folder.rglob(name))
 
 
 def plain(compiled: Any) -> Any:

@@ -166,12 +166,15 @@ def test_warm_says_where_its_cache_lies() -> None:
 
 
 def test_sweep_takes_old_caches_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now, old, fresh, other = (tmp_path / name for name in ("a" * 16, "b" * 16, "c" * 16, ".venv"))
-    for folder in (now, old, fresh, other):
+    walker, clockwork, old, fresh, other = (
+        tmp_path / name for name in ("a" * 16, "d" * 16, "b" * 16, "c" * 16, ".venv")
+    )
+    for folder in (walker, clockwork, old, fresh, other):
         folder.mkdir()
-    for folder in (now, old, other):
+    for folder in (walker, clockwork, old, other):
         os.utime(folder, (0, 0))
-    monkeypatch.setattr(kernel, "FOLDER", str(now))
+    monkeypatch.setattr(kernel, "CACHE", tmp_path)
+    monkeypatch.setattr(kernel, "LIVE", {walker, clockwork})
 
     assert kernel.sweep() == ["b" * 16]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".venv", "a" * 16, "c" * 16]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".venv", "a" * 16, "c" * 16, "d" * 16]

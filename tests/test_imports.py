@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hvlab import kernel
 from hvlab.kernel import compiled_sources
 
 ROOT = Path(__file__).parent.parent
@@ -105,13 +106,43 @@ def test_a_name_that_hvlab_does_not_have_is_refused_with_those_it_has() -> None:
     assert "Machine" in dir(hvlab)
 
 
-COMPILED = re.compile(
-    r"^@(kernel|routine|merged|entry_point)\b|^from hvlab\.kernel import .*\b(kernel|routine|merged)\b", re.M
-)
+ENTRIES = [path for path in SOURCES if re.search(r"^@entry_point\b", path.read_text(encoding="utf-8"), re.M)]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_only_sources_that_name_the_cache_hold_compiled_code(path: Path) -> None:
-    """Only these sources name the cache of compiled code: a kernel elsewhere would run as it once was."""
-    if COMPILED.search(path.read_text(encoding="utf-8")):
-        assert path in compiled_sources()
+@pytest.mark.parametrize("path", ENTRIES, ids=name)
+def test_a_cache_folder_is_named_after_whatever_an_entry_point_imports(path: Path) -> None:
+    """A source left out would leave code on disk as it once was; one too many would compile all again for nothing."""
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    run = f"import sys, {module}; print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('hvlab.')))"
+
+    loaded = subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert {str(found) for found in compiled_sources(path)} == set(loaded.split())
+
+
+def test_a_source_that_an_entry_point_does_not_import_leaves_its_cache_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = tmp_path / "hvlab"
+    for module, text in (
+        ("one", "from hvlab.box import two\n"),
+        ("box/two", ""),
+        ("box/__init__", ""),
+        ("box/other", ""),
+    ):
+        (house / module).parent.mkdir(exist_ok=True, parents=True)
+        (house / f"{module}.py").write_text(text)
+    monkeypatch.setattr(kernel, "HOUSE", tmp_path)
+    monkeypatch.setattr(kernel, "CACHE", tmp_path)
+    monkeypatch.setattr(kernel, "LIVE", set())
+
+    def folder_after(module: str, text: str) -> Path | None:
+        (house / f"{module}.py").write_text(text)
+        kernel.compiled_sources.cache_clear()
+        return kernel.cache_folder(house / "one.py")
+
+    first = folder_after("box/other", "")
+    assert folder_after("box/other", "A = 1\n") == first
+    assert folder_after("box/two", "A = 1\n") != first
+    assert folder_after("box/two", "") == first
+    assert folder_after("box/__init__", "A = 1\n") != first

@@ -286,7 +286,7 @@ def small(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for name in PACKAGE:
         shutil.copy(ROOT / "hvlab" / name, checkout / "hvlab")
     (checkout / "hvlab" / "machine.py").write_text("def warm():\n    return 0.0\n")
-    (checkout / "hvlab" / "kernel.py").write_text("FOLDER = None\n\n\ndef sweep():\n    return []\n")
+    (checkout / "hvlab" / "kernel.py").write_text("CACHE = None\n\n\ndef sweep():\n    return []\n")
     write(checkout, "print(6 * 7)")
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(checkout.parent / "config"))
     monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(checkout.parent / "settings"))

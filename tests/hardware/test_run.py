@@ -98,7 +98,6 @@ WHERE = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TES
 PLAINLY = """
 import hvlab.kernel as kernel
 kernel.SWITCHES.clear()
-kernel.FOLDER = kernel._folder()
 from hardware.test_run import digest_of_a_stream
 from hvlab.hardware.processor import run
 assert not any(run.targetoptions.get(switch) for switch in ("forceinline", "boundscheck", "nogil"))
