@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hvlab.errors import BadFile
 from hvlab.language import _
-from hvlab.trace import intercept_events  # noqa: F401  it imports all others, and they fill the catalogue
+from hvlab.trace import vmbus_events  # noqa: F401  it imports all others, and they fill the catalogue
 from hvlab.trace.event import CATALOGUE, COLUMNS, Event, by_name
 from hvlab.trace.words import say
 

@@ -38,7 +38,7 @@ ENUMS: dict[str, dict[int, str]] = {
 }
 
 # Enumerations of names and units, which are the same in every language.
-NAMES = frozenset({"call", "status", "register", "msr", "message", "exception", "page_size", "cache"})
+NAMES = {"call", "status", "register", "msr", "message", "exception", "page_size", "cache"}
 PARTITION = N_("partition {number}")
 ADDRESSES = {"gva": 16, "gpa": 8, "spa": 8, "iova": 8}
 

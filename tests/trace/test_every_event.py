@@ -12,7 +12,7 @@ from hvlab.trace.words import ADDRESSES, ENUMS, say
 KINDS = {"dec", "hex", "time", *ADDRESSES}
 REGISTERS = {"leaf", "eax", "ebx", "ecx", "edx"}  # of 32 bits
 TYPICAL = {"gva": 0x7FFF_1234_5678, "gpa": 0x1DC4_F000, "spa": 0x1_2345_6000}
-BOXES = {"processor", "memory", "tlb", "hypervisor", "guest"}
+BOXES = {"processor", "memory", "tlb", "hypervisor", "guest", "vmbus"}
 
 
 def name_of(event):
