@@ -18,6 +18,7 @@ from hvlab.capture.counts import (
 )
 from hvlab.capture.kinds import recognise
 from hvlab.capture.kvmlog import KvmLog
+from hvlab.capture.kvmstory import tale
 from hvlab.capture.load import Capture, load
 from hvlab.capture.summary import summary
 from hvlab.errors import plain
@@ -57,7 +58,9 @@ def tell(capture: Capture, opening: str, study: Study | None = None) -> str:
     """The same for a capture that is already loaded."""
     if isinstance(capture, KvmLog):
         span = capture.events[-1].seconds - capture.events[0].seconds
-        return f"{opening}\n{count(len(capture), 'event')} in {span:.1f} s.\n\n{capture!r}"
+        others = f", {count(capture.others, 'other line')}" if capture.others else ""
+        size = f"{count(len(capture), 'event')} in {span:.1f} s{others}."
+        return "\n".join([opening, size, *tale(capture), "", repr(capture)])
     lines = [opening, *_lines(summary(capture))]
     if study is not None and isinstance(capture, AddressTrace):
         lines += ["", study(capture)]

@@ -14,6 +14,7 @@ from typing import Final
 
 from hvlab.capture.gate import content, text_lines
 from hvlab.errors import BadFile
+from hvlab.wire.hypercalls import CALLS
 from hvlab.wire.tlfs import Msr, Status
 
 LINE: Final = re.compile(r"^\s*(\S{1,80})\s+\[\d{1,4}\] \S{2,8}\s+(\d{1,9}\.\d{1,9}): kvm_hv_(\w{1,40}): (.{0,400})$")
@@ -21,7 +22,7 @@ PAIR: Final = re.compile(r"(\w+) (-?(?:0x[0-9a-f]{1,16}|\d{1,20}))(?= |$)")
 MSRS: Final = {msr.value: msr.name for msr in Msr}
 STATUS: Final = {status.value: status.name for status in Status}
 SENT: Final = "result"  # of a timer's expiry: 0 the message lies in its slot, -11 (EAGAIN) the slot was full
-CALLS: Final = {0x0B: "SendSyntheticClusterIpi", 0x5C: "PostMessage", 0x5D: "SignalEvent"}
+NAMES: Final = {0x0B: "SendSyntheticClusterIpi", 0x5C: "PostMessage", 0x5D: "SignalEvent"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class KvmLog:
         """Return the virtual processors that the trace names."""
         return sorted({event.vcpu for event in self.events} - {-1})
 
+    def runners(self) -> dict[str, int]:
+        """Return which task runs which virtual processor: only that task writes its registers for the guest."""
+        kinds = ("synic_set_msr", "stimer_set_count", "stimer_set_config")
+        return {event.task: event.vcpu for event in self.events if event.kind in kinds and event.by_guest}
+
     def rows(self) -> list[tuple[str, str, int]]:
         """Return what happened how often: (what, in detail, how many times)."""
         seen = Counter(_row(event) for event in self.events)
@@ -74,6 +80,21 @@ class KvmLog:
         table = [head, *((what, detail, f"{count:,}") for what, detail, count in self.rows())]
         wide = [max(len(row[k]) for row in table) for k in range(2)]
         return "\n".join(f"{a.ljust(wide[0])}  {b.ljust(wide[1])}  {c.rjust(6)}" for a, b, c in table)
+
+
+def call_name(code: int) -> str:
+    """Return the name of a hypercall; its code where none is known."""
+    return CALLS[code].name if code in CALLS else NAMES.get(code, f"{code:#06x}")
+
+
+def event_words(event: KvmEvent) -> str:
+    """Return the numbers of one event in words."""
+    words = event.words
+    if event.kind == "synic_set_msr":
+        return f"{MSRS.get(words.get('msr', 0), hex(words.get('msr', 0)))} = {words.get('data', 0):#x}"
+    if event.kind == "stimer_set_count":
+        return f"timer {words.get('timer', -1)}, due at {words.get('count', 0):,} x 100 ns"
+    return _row(event)[1]
 
 
 def _row(event: KvmEvent) -> tuple[str, str]:
@@ -87,8 +108,7 @@ def _row(event: KvmEvent) -> tuple[str, str]:
         said = "its message was delivered" if words.get(SENT, 0) == 0 else "its slot was full"
         return "timer expired", f"timer {words.get('timer', -1)}: {said}, {who}"
     if event.kind == "hypercall":
-        code = words.get("code", 0)
-        return "hypercall", CALLS.get(code, f"{code:#06x}")
+        return "hypercall", call_name(words.get("code", 0))
     if event.kind == "hypercall_done":
         status = words.get("result", 0) & 0xFFFF
         return "hypercall answered", STATUS.get(status, f"{status:#x}")

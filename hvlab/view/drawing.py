@@ -48,6 +48,12 @@ class Drawing:
         wide = f' style="stroke-width:{width:.2f}"' if width else ""
         self.parts.append(f'<path d="{d}" class="{classes}"{wide}/>')
 
+    def area(self, d: str, classes: str, fill: str = "") -> None:
+        """Draw a path that is filled; `fill` names a hatch, drawn above the class's own fill."""
+        self.parts.append(f'<path d="{d}" class="{classes}"/>')
+        if fill:
+            self.parts.append(f'<path d="{d}" class="{classes}" style="fill:url(#{self.name}-{fill})"/>')
+
     def svg(self) -> str:
         """The picture."""
         patterns = "".join(

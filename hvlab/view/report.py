@@ -22,6 +22,7 @@ from hvlab.language import _, lang
 from hvlab.view import maps, traces
 from hvlab.view.drawing import Drawing, figure, table
 from hvlab.view.esm import source, squeeze
+from hvlab.view.kvmlanes import kvm_lanes
 
 CSS = """
 body { margin: 0 auto; max-width: 1112px; padding: 16px; font: 16px/1.5 var(--font); background: var(--bg);
@@ -62,8 +63,10 @@ def html(path: str | os.PathLike[str]) -> str:
         return page(shown, [section(_("What it is"), _words([f"{shown} is {kind.says()}."]))])
     capture = load(path)
     if isinstance(capture, KvmLog):
-        said = [f"{shown} is {kind.phrase}.", f"{len(capture):,} events, {capture.others:,} other lines."]
-        return page(shown, [section(_("What it is"), _words(said)), section(_("What happened"), _happened(capture))])
+        said = tell(capture, f"{shown} is {kind.phrase}.").split("\n\n")[0].splitlines()
+        parts = [section(_("What it is"), _words(said))]
+        parts += [section(_("Lanes"), "".join(drawn))] if (drawn := list(kvm_lanes(capture))) else []
+        return page(shown, [*parts, section(_("How often"), _happened(capture))])
     numbers = summary(capture)
     first, *others = tell(capture, f"{shown} is {kind.phrase}.").split("\n\n")
     sections = [section(_("What it is"), _words(first.splitlines()) + "".join(_pictures(capture, numbers)))]

@@ -12,7 +12,7 @@ from hvlab.view import report
 pytestmark = pytest.mark.browser
 HERE = Path(__file__).parent
 MEASURE, CONTRAST = ((HERE / name).read_text(encoding="utf-8") for name in ("measure.js", "contrast.js"))
-FILES = ["npt_4lvl", "gzip", "pt_5lvl_nopti_1g", "ept_permissions"]
+FILES = ["npt_4lvl", "gzip", "pt_5lvl_nopti_1g", "ept_permissions", "kvm_synic"]
 UNFOLD = "document.querySelectorAll('details').forEach((one) => one.open = true)"
 
 

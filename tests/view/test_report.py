@@ -1,5 +1,6 @@
 """The page of a file: its words, its pictures with their tables, and that nothing of the file becomes markup."""
 
+import gzip
 import json
 import re
 from html.parser import HTMLParser
@@ -226,3 +227,51 @@ def test_dashes_cover_runs_of_columns_and_stop_at_the_end_of_a_lane():
     assert len(re.findall("M", d)) == 4
     wide = (traces.RIGHT - traces.LEFT) / traces.TIMES
     assert [float(one) for one in re.findall(r"h([\d.]+)", d)] == pytest.approx([2 * wide, wide, wide, wide], abs=0.1)
+
+
+def lanes_of(page, title):
+    """The table of a picture: each row's cells."""
+    (found,) = re.findall(rf"<figcaption>{title}</figcaption>(.*?)</figure>", page)
+    return [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", found)][1:]
+
+
+def test_a_kvm_trace_is_told_in_sentences_lanes_and_a_table():
+    page = report.html(sample("kvm_synic"))
+    reader = read(page)
+    text = gzip.decompress(sample("kvm_synic").read_bytes()).decode()
+
+    rows = {lane: int(count.replace(",", "")) for lane, count, *_ in lanes_of(page, "What happened when")}
+    for vp in (0, 1):
+        points = {
+            "sets a timer": rf"stimer_set_count: vcpu_id {vp} .* host 0",
+            "writes a register": rf"synic_set_msr: vcpu_id {vp} .* host 0",
+            "timer expires": f"stimer_expiration: vcpu_id {vp} ",
+            "SINT is raised": f"synic_set_irq: vcpu_id {vp} ",
+        }
+        assert {name: rows[f"VP {vp}: {name}"] for name in points} == {
+            name: len(re.findall(pattern, text)) for name, pattern in points.items()
+        }
+    calls = sum(count for lane, count in rows.items() if "hypercall" in lane)
+    assert calls == text.count("kvm_hv_hypercall:")
+    told = "".join(reader.texts)
+    assert "SINT2 = 0x200f3: vector 0xf3, not masked, auto-EOI." in told
+    assert all(line in told for line in filter(None, describe(sample("kvm_synic")).split("\n\n")[0].splitlines()[1:]))
+
+
+def test_the_lanes_show_a_busy_slot_and_the_eom_that_frees_it():
+    events = lanes_of(report.html(sample("kvm_synic")), "24 events from the guest&#x27;s first SynIC register on")
+
+    assert [number for number, *_ in events] == [str(k) for k in range(1, 25)]
+    what = [f"{lane}: {words}" for _number, _after, lane, words in events]
+    full = next(k for k, words in enumerate(what) if "its slot was full" in words)
+    eom = what.index("VP 0: writes a register: EOM = 0x0")
+    assert full < eom and "SINT 2, vector 0xf3" in what[eom + 1] and "was delivered" in what[eom + 2]
+
+
+def test_a_trace_without_a_guest_has_no_lanes(tmp_path):
+    path = tmp_path / "host.txt"
+    path.write_text(" q-1 [000] ..... 1.0: kvm_hv_synic_set_msr: vcpu_id 0 msr 0x40000080 data 0x0 host 1\n")
+
+    page = report.html(path)
+
+    assert "The emulator itself set registers once." in page and "<figure>" not in page
