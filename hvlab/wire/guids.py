@@ -1,7 +1,8 @@
 """The device classes of VMBus: which interface type means which device.
 
 An offer names a class (interface type) and one device of it (interface instance). Some devices that exist once carry
-the same instance everywhere. On the wire the first three fields of a GUID are little-endian.
+the same instance everywhere. How a GUID stands on the wire:
+`wire.vmbus.guid`.
 
 Sources: Linux include/linux/hyperv.h (the symbols), tools/hv/lsvmbus (the names), drivers/hv/channel_mgmt.c (what Linux
 leaves alone); OpenVMM vmbus_core/src/protocol.rs, hyperv_ic_protocol, uidevices (well-known instances).
@@ -9,7 +10,6 @@ leaves alone); OpenVMM vmbus_core/src/protocol.rs, hyperv_ic_protocol, uidevices
 
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
 from hvlab.language import N_
 
@@ -84,7 +84,7 @@ _ROWS: Final = (
     DeviceClass("rdma", "8c2eaf3d-32a7-4b09-ab99-bd1f1c86b501", "Synthetic RDMA adapter", NETWORK,
                 "HV_ND_GUID", "", N_("Remote direct memory access.")),
     DeviceClass("pci", "44c4f61d-4444-4400-9d52-802e27ede19f", "PCI Express pass-through", DEVICE,
-                "HV_PCIE_GUID", "hv_pci", N_("A device of the machine given to the guest; VMBus carries its set-up only.")),
+                "HV_PCIE_GUID", "hv_pci", N_("A real device is given to the guest; VMBus only sets it up.")),
     DeviceClass("rdv", "276aacf4-ac15-426c-98dd-7521ad3f01fe", "[Reserved system device]", RESERVED,
                 "HV_RDV_GUID", "", N_("For remote desktops of Windows guests.")),
     DeviceClass("avma1", "f8e65716-3cb3-4a06-9a60-1889c5cccab5", "[Reserved system device]", RESERVED,
@@ -97,16 +97,6 @@ _ROWS: Final = (
 CLASSES: Final[dict[str, DeviceClass]] = {row.guid: row for row in _ROWS}
 BY_KEY: Final[dict[str, DeviceClass]] = {row.key: row for row in _ROWS}
 INSTANCES: Final[dict[str, DeviceClass]] = {row.instance: row for row in _ROWS if row.instance}
-
-
-def on_wire(guid: str) -> bytes:
-    """Return a GUID as it stands in an offer: Data1 to Data3 little-endian, the other eight bytes as they are."""
-    return UUID(guid).bytes_le
-
-
-def from_wire(data: bytes) -> str:
-    """Return 16 bytes of an offer as text."""
-    return str(UUID(bytes_le=data))
 
 
 def drivers() -> dict[str, list[DeviceClass]]:
