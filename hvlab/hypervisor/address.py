@@ -95,6 +95,25 @@ def look_up(hv: Hypervisor, slot: int, gpns: Words) -> tuple[Words, Words]:
     return np.where(entry != 0, spn, -1), np.where(entry != 0, rights(hv.state, entry), 0)
 
 
+def look_up_one(hv: Hypervisor, slot: int, gpn: int) -> tuple[int, int]:
+    """Return what `look_up` returns, for one guest page: each access of software in a partition asks it."""
+    state, mem = hv.state, hv.mem
+    levels, pages = int(state["hypervisor"]["levels"][0]), int(state["pages"][0])
+    spn = int(state["partition"]["root"][0, slot]) >> 12
+    mask = 1 if is_npt(state) else 7 | EptEntry.mask("user_execute")
+    if spn == 0 or gpn < 0 or gpn >> 9 * levels:
+        return -1, 0
+    for level in range(levels, 0, -1):
+        place = int(mem[spn]) >> PLACE if spn < pages else 0
+        entry = int(mem[place + (gpn >> 9 * (level - 1) & 511)]) if place else 0
+        if entry & mask == 0:
+            return -1, 0
+        spn = (entry & FRAME) >> 12
+        if level == 1 or (level <= 3 and entry & LARGE):
+            return spn + (gpn & (1 << 9 * (level - 1)) - 1), int(rights(state, entry))
+    return -1, 0
+
+
 def over(hv: Hypervisor, slot: int, gpn: int) -> Any:
     """Return the record of the overlay that lies on a guest page (its `beneath` is what lies below), or None."""
     record = hv.state["partition"][0, slot]
@@ -137,6 +156,7 @@ def write_entry(hv: Hypervisor, spn: int, index: int, new: int, level: int, gpn:
     """Change one entry of a second-level table in memory."""
     page = hv.memory.page(spn)
     old, page[index] = int(page[index]), signed(new)
+    hv.tables += 1
     hv.tell("second_level_entry_written", spa=spn << 12 | index << 3, old=old, new=new, level=level, gpa=gpn << 12)
 
 

@@ -49,6 +49,7 @@ class Hypervisor:
         self.walked: set[int] = set()  # pages that a walker read as a guest's tables
         self.walked_unseen = False  # a silent run may have read others
         self.unsettled = False  # tables changed since the caches were last compared with them
+        self.tables = 0  # how often a second level changed: what was found in one holds for that long
         self.stale_left = False  # then, some were stale: a walk from one of them fills another stale one
         self.handlers: dict[int, Callable[[int], None]] = {}  # of VPs whose software takes its interrupts itself
         self.chooser: Callable[[], Sequence[clockwork.Row]] = tuple  # the root's own scheduler: rows for the next turn
@@ -75,6 +76,10 @@ class Hypervisor:
 
     def _spill(self) -> None:
         count = int(self.state["rows"][0])
+        if count == 0:  # what is kept of rows counts back already
+            self._parts.append(self.rows[:0])
+            self.cause = -1
+            return
         part, base = self.rows[:count].copy(), sum(map(len, self._parts))
         cause = part[:, 3]
         part[:, 3] = np.where(cause >= 0, cause + base, np.where(cause < -1, np.maximum(cause + 1 + base, -1), -1))
@@ -82,6 +87,13 @@ class Hypervisor:
         self.state["rows"], self.cause = 0, -1
         for kept in self._kept_causes():  # from now on they count back from the first row of the next part
             kept[...] = np.where(kept >= 0, kept - count - 1, np.where(kept < -1, kept - count, -1))
+
+    def make_room(self, rows: int) -> None:
+        """Let so many rows be told without a pause: what a kernel does in one go may not be cut."""
+        if self.recording and int(self.state["rows"][0]) + rows > len(self.rows) - 8:
+            self._spill()
+            if rows > len(self.rows) - 8:
+                self.rows = np.zeros((rows + 8, COLUMNS), np.int64)
 
     def _kept_causes(self) -> tuple[Rows, ...]:
         """Return what the state knows of rows: what is due, and what is to happen to a virtual processor."""

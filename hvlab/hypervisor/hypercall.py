@@ -14,7 +14,7 @@ import numpy as np
 
 from hvlab.hardware.memory import PAGE
 from hvlab.hypervisor import calls_flush, calls_intercept, calls_memory, calls_partition, calls_synic, calls_vp
-from hvlab.hypervisor.address import R, W, look_up
+from hvlab.hypervisor.address import R, W, look_up_one
 from hvlab.hypervisor.core import NOT_HASHED, Hypervisor
 from hvlab.hypervisor.intercept import exception, second_level_fault
 from hvlab.hypervisor.intercept_table import Reason
@@ -173,10 +173,10 @@ def _with_privilege(
 
 def reach(hv: Hypervisor, vp: int, gpa: int, access: int) -> int | Fault:
     """Return the SPA behind a GPA of the caller; where the second level says no, the VP stops as for its own access."""
-    spns, rights = look_up(hv, hv.slot_of(vp), np.array([gpa >> 12]))
-    if not int(rights[0]) & (W if access == WRITE else R):
+    spn, rights = look_up_one(hv, hv.slot_of(vp), gpa >> 12)
+    if not rights & (W if access == WRITE else R):
         return second_level_fault(hv, vp, gpa, gpa, access, 0)
-    return int(spns[0]) << 12 | gpa & PAGE - 1
+    return spn << 12 | gpa & PAGE - 1
 
 
 def relation(hv: Hypervisor, slot: int, held: int, call: Call, header: Struct | None) -> int | Status:

@@ -9,7 +9,7 @@ from hvlab.hardware.memory import PLACE
 from hvlab.kernel import I, routine
 from hvlab.wire.synic import GUEST_BUFFERS, SINTS
 
-PORTS, CONNECTIONS = 32, 32
+PORTS, CONNECTIONS = 64, 64
 SLOT_WORDS = 32
 
 SYNIC = [

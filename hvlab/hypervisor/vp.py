@@ -57,6 +57,11 @@ class Interrupts:
     deliverable: int | None
 
 
+def _vectors(words: list[int]) -> tuple[int, ...]:
+    """Return the vectors whose bits are set in four words."""
+    return tuple(64 * k + bit for k, word in enumerate(words) if word for bit in range(64) if word >> bit & 1)
+
+
 class Vp(Instructions):
     """One virtual processor, as the software that runs on it sees it.
 
@@ -258,7 +263,7 @@ class Vp(Instructions):
     def interrupts(self) -> Interrupts:
         """What its local APIC holds now."""
         a = self._hv.state["apic"][0, self.number]
-        irr, isr = (tuple(v for v in range(256) if int(a[name][v >> 6]) >> (v & 63) & 1) for name in ("irr", "isr"))
+        irr, isr = _vectors(a["irr"].tolist()), _vectors(a["isr"].tolist())
         best = int(apic.deliverable(self._hv.state[0], self.number))
         return Interrupts(irr, isr, int(a["tpr"]), int(apic.ppr(a)), None if best < 0 else best)
 

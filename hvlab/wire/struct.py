@@ -181,8 +181,13 @@ class Struct(_Declared):
         values: dict[str, Any] = {}
         for f in cls.fields:
             part = bytes(data[f.offset : f.offset + f.bytes])
-            items = tuple(int.from_bytes(part[k : k + f.size], "little") for k in range(0, f.bytes, f.size))
-            values[f.name] = part if f.raw else items if f.count > 1 else items[0]
+            if f.raw:
+                values[f.name] = part
+            elif f.count == 1:
+                values[f.name] = int.from_bytes(part, "little")
+            else:
+                items = (part[k : k + f.size] for k in range(0, f.bytes, f.size))
+                values[f.name] = tuple(int.from_bytes(item, "little") for item in items)
         return cls(**values)
 
 

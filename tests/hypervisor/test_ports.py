@@ -182,8 +182,8 @@ def test_fewer_buffers_are_a_policy(desk):
     assert [desk.post(4) for _ in range(5)] == [0] * 4 + [Status.INSUFFICIENT_BUFFERS]
 
 
-def test_a_machine_has_room_for_32_ports_and_connections(desk):
-    for number in range(32):
+def test_a_machine_has_room_for_64_ports_and_connections(desk):
+    for number in range(64):
         desk.wire(number, flags=(0, 1))
 
     assert "NO_RESOURCES" in refused(desk.port, 99, flags=(0, 1))
