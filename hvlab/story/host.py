@@ -155,6 +155,11 @@ def kernel_of(column: str) -> str:
     return "root.NT kernel" if column == "root" else f"{column}.kernel"
 
 
+def bus_of(column: str) -> str:
+    """Return the box of a partition's VMBus; its kernel where there is none."""
+    return kernel_of(column) if column == "unenlightened" else f"{column}.VMBus"
+
+
 def user_of(column: str) -> str:
     """Return the box of a partition's programs."""
     return "root.VMWP" if column == "root" else f"{column}.applications"
@@ -182,6 +187,12 @@ def routes() -> dict[tuple[str, str], list[tuple[int, int]]]:
     """Return the corners of each wire, from its first box to its second."""
     text = files("hvlab.story").joinpath("host.json").read_text(encoding="utf-8")
     return {(row["from"], row["to"]): [(x, y) for x, y in row["points"]] for row in json.loads(text)["wires"]}
+
+
+def along_the_bus(one: str, other: str) -> list[tuple[int, int]]:
+    """Return the way between two boxes of VMBus: along the line at which channels share memory."""
+    ends = [(BOXES[name].x + BOXES[name].width // 2, BOXES[name].y + BOX_HEIGHT) for name in (one, other)]
+    return [ends[0], (ends[0][0], BUS), (ends[1][0], BUS), ends[1]]
 
 
 def places(names: Mapping[str, str], cards: Mapping[str, Card] | None = None) -> list[Place]:

@@ -7,6 +7,7 @@ number beside it in which order, where one step travels more than once.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from hvlab.language import N_, _
@@ -23,6 +24,7 @@ from hvlab.story.host import (
     ROWS,
     USER,
     WIDTH,
+    along_the_bus,
     routes,
 )
 from hvlab.story.picture import Element, Picture, box, group, wire, words
@@ -49,7 +51,11 @@ NAMES: Final = {
     "W": N_("management"),
     "!": N_("fault"),
     "I": N_("interrupt"),
+    "F": N_("event flag"),
+    "V": N_("channel message"),
+    "R": N_("ring packet"),
 }
+BUSES: Final = ("windows", "linux")
 MOST_LIT: Final = 7
 APART: Final = 24
 MOST_NAME: Final = 8  # letters of a child's name over its column
@@ -62,6 +68,13 @@ class Drawn:
     picture: Picture
     facts: list[Fact]
     values: list[dict[str, int]]
+
+
+@cache
+def roads() -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Return the ways on which tokens travel: the wires, and the line of the channels."""
+    channels = {("root.VMBus", f"{guest}.VMBus"): along_the_bus("root.VMBus", f"{guest}.VMBus") for guest in BUSES}
+    return {**routes(), **channels}
 
 
 def token(id: str, letter: str, x: float, y: float, order: tuple[int, int, str] | None = None) -> Element:
@@ -86,7 +99,7 @@ def host_map(steps: Sequence[Step], name: str = "", guest: str = "windows") -> D
         What the child is called, and which column it is.
     """
     moves = sorted({move for step in steps for move in step.moves})
-    paths = [pair for pair in routes() if any({move[0], move[1]} == set(pair) for move in moves)]
+    paths = [pair for pair in roads() if any({move[0], move[1]} == set(pair) for move in moves)]
     used = sorted({place for step in steps for place in step.boxes})
     layer, bind = _ground(name, guest)
     spots = _spots(paths)
@@ -199,9 +212,9 @@ def _box(place: str, used: int | None) -> tuple[list[Element], list[Element]]:
 
 def _wire(at: int, pair: tuple[str, str], moves: Sequence[Move]) -> tuple[list[Element], list[Element]]:
     """A wire: a thin line, thick while something travels on it, with a head at the end that it reaches."""
-    points = routes()[pair]
+    points = roads()[pair]
     d = "M" + "L".join(f"{x} {y}" for x, y in points)
-    layer: list[Element] = [wire(f"way{at}", d)]
+    layer: list[Element] = [wire(f"way{at}", d, "wire dashed" if pair[1].endswith(".VMBus") else "wire")]
     bind: list[Element] = [["lit", f"way{at}", f"way{at}"]]
     tones = {str(code(move)): LETTERS[move[2]] for move in moves}
     bind.append(["class", f"way{at}", f"way{at}", tones])
@@ -237,7 +250,7 @@ def _tokens(
 def _beside(pair: tuple[str, str], spot: tuple[float, float]) -> tuple[int, int, str]:
     """Where a token's number stands: over a level wire, else on the side of an upright one that is free."""
     x, y = spot
-    points = routes()[pair]
+    points = roads()[pair]
     if any(a[1] == b[1] == y for a, b in zip(points, points[1:], strict=False)):
         return 0, -12, "middle"
     right = any(b.x - 26 < x < b.x and b.y - 14 < y < b.y + BOX_HEIGHT + 14 for b in BOXES.values())
@@ -251,7 +264,7 @@ def _spots(paths: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[floa
     barred = [(b.x - 4, b.y - 4, b.x + b.width + 4, b.y + BOX_HEIGHT + 4) for b in BOXES.values()]
     for pair in sorted(paths, key=lambda pair: (_length(pair), pair)):
         tries = sorted((abs(share - 0.5), share) for share in (k / 40 for k in range(3, 38)))
-        places = [along(routes()[pair], share) for _, share in tries]
+        places = [along(roads()[pair], share) for _, share in tries]
 
         def room(spot: tuple[float, float]) -> tuple[bool, float]:
             x, y = spot
@@ -266,7 +279,7 @@ def _spots(paths: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[floa
 
 
 def _length(pair: tuple[str, str]) -> float:
-    points = routes()[pair]
+    points = roads()[pair]
     return sum(abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in zip(points, points[1:], strict=False))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hvlab.errors import BadRequest
-from hvlab.story.host import BOXES, GUESTS, caller_of, kernel_of, user_of
+from hvlab.story.host import BOXES, GUESTS, bus_of, caller_of, kernel_of, user_of
 from hvlab.story.lens import GRAINS
 from hvlab.trace.journal import Trace
 
@@ -70,6 +70,20 @@ EMULATION: Final = {
     **dict.fromkeys(("device_read", "device_written"), ("root.VMWP", "", "W")),
     "instruction_emulated": ("root.VMWP", "", "W"),
 }
+VMBUS: Final = {
+    **dict.fromkeys(("channel_message_sent",), ("@bus", "@peer", "V")),
+    **dict.fromkeys(("channel_message_taken", "version_accepted", "channel_state_changed"), ("@bus", "", "V")),
+    **dict.fromkeys(("channel_message_refused", "version_refused", "gpadl_refused"), ("@bus", "", "!")),
+    **dict.fromkeys(("gpadl_mapped", "gpadl_unmapped"), ("@bus", "", "V")),
+    **dict.fromkeys(("gpadl_page_mapped", "ring_word_written"), ("@bus", "", "A")),
+    **dict.fromkeys(("write_index_published", "read_index_published"), ("@bus", "@peer", "R")),
+    **dict.fromkeys(("ring_begun", "packet_written", "packet_read", "doorbell_saved"), ("@bus", "", "R")),
+    **dict.fromkeys(("room_not_signalled", "interrupt_mask_set", "pending_size_set"), ("@bus", "", "R")),
+    **dict.fromkeys(("packet_refused", "packet_rejected", "packet_clamped"), ("@bus", "", "!")),
+    **dict.fromkeys(("doorbell_rung", "room_signalled", "trigger_set"), ("@bus", "", "F")),
+    "trigger_found": ("SynIC", "", "F"),
+    "guest_throttled": ("@bus", "", "!"),
+}
 AT: Final[dict[str, tuple[str, str, str]]] = {
     **WALK,
     **INTERRUPTS,
@@ -101,6 +115,7 @@ AT: Final[dict[str, tuple[str, str, str]]] = {
     "intercept_posted": (INTERCEPTS, "root.VID", "M"),
     "vp_resumed": ("scheduler", "", "W"),
     **EMULATION,
+    **VMBUS,
 }
 CALL_PHASES: Final = ("set up", "enter", "check", "act", "return")
 WALK_PHASES: Final = ("index", "descend", "fetch entry", "check rights", "deliver")
@@ -233,7 +248,9 @@ class Reader:
             name = "@user" if self.trace.fact(row, "access") & USER else "@kernel"
         if name == "@flusher":
             return TABLES if self.causes[row] >= 0 else PROCESSORS
-        of = {"@caller": caller_of, "@kernel": kernel_of, "@user": user_of}
+        of = {"@caller": caller_of, "@kernel": kernel_of, "@user": user_of, "@bus": bus_of}
+        if name == "@peer":
+            return bus_of(self.guest if column == "root" else "root")
         return of[name](column) if name in of else name
 
     def move(self, row: int) -> Move:

@@ -19,7 +19,7 @@ from hvlab.story.steps import SYNIC, Reader, Step
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.synic_state import SYNIC_MSRS
 from hvlab.story.synic_watch import Watch, slots_pages
-from hvlab.story.system import SystemLens
+from hvlab.story.system import SystemLens, kinds_told
 from hvlab.story.walk import trace_of
 from hvlab.trace.journal import Trace
 from hvlab.wire.hypercalls import CODES
@@ -119,7 +119,7 @@ class SynicLens(SystemLens):
         return Storyboard.from_frames(
             title or title_of(trace),
             self.written(trace, told, drawn, seen, pages),
-            kinds=self.kinds(),
+            kinds=kinds_told(self.kinds(), trace),
             facts=[*self.facts(trace), *(fact for one in drawn for fact in one.facts)],
             pictures=[one.picture for one in drawn],
             gates=gates,

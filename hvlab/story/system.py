@@ -16,7 +16,7 @@ from hvlab.story.hostmap import Drawn, host_map
 from hvlab.story.lanes import LANES, lanes
 from hvlab.story.lens import kinds
 from hvlab.story.owners import owner_enums, owners
-from hvlab.story.steps import AT, CALL_PHASES, INTERCEPT_PHASES, TOLD, WALK_PHASES, Step, steps
+from hvlab.story.steps import AT, CALL_PHASES, INTERCEPT_PHASES, TOLD, VMBUS, WALK_PHASES, Step, steps
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.walk import LEFT_OUT, trace_of
 from hvlab.trace.journal import Trace
@@ -32,7 +32,8 @@ TOKENS: Final = {
     "!": N_("a fault"),
     "I": N_("an interrupt"),
 }
-LETTER_NUMBER: Final = {letter: number for number, letter in enumerate(TOKENS, 1)}
+BUS_TOKENS: Final = {"F": N_("an event flag"), "V": N_("a channel message"), "R": N_("a ring packet")}
+LETTER_NUMBER: Final = {letter: number for number, letter in enumerate([*TOKENS, *BUS_TOKENS], 1)}
 CALL: Final = Kind(
     "call_made",
     "VP {actor} calls {code:enum:call}: {status:enum:status}, {reps} elements; {pages} pages change owner, "
@@ -107,7 +108,7 @@ class SystemLens:
         return Storyboard.from_frames(
             title or _("What the machine did"),
             self.frames(trace, told, drawn),
-            kinds=self.kinds(),
+            kinds=kinds_told(self.kinds(), trace),
             facts=facts,
             pictures=[one.picture for one in drawn],
             gates=gates,
@@ -120,7 +121,10 @@ class SystemLens:
 
     def enums(self, trace: Trace) -> dict[str, dict[int, str]]:
         """Return the words of its facts."""
-        return enums(self.guest, self.name)
+        found = enums(self.guest, self.name)
+        if VMBUS.keys() & set(trace.kinds()):
+            found["token"] |= {LETTER_NUMBER[letter]: _(text) for letter, text in BUS_TOKENS.items()}
+        return found
 
     def told(self, trace: Trace) -> list[Step]:
         """Return the steps of the story."""
@@ -179,6 +183,12 @@ class SystemLens:
                 )
             )
         return found
+
+
+def kinds_told(every: Sequence[Kind], *traces: Trace) -> list[Kind]:
+    """Return the kinds of frames without those of VMBus that no trace holds: few stories are about it."""
+    names = {name for trace in traces for name in trace.kinds()}
+    return [kind for kind in every if kind.name not in VMBUS or kind.name in names]
 
 
 def enums(guest: str, name: str) -> dict[str, dict[int, str]]:
