@@ -127,7 +127,19 @@ def give(keys: Keys, player: Player, gate: dict[str, Any], answer: Any) -> None:
         keys.type(answer)
     keys.tab_to(type="submit", **at)
     keys.press("Enter")
-    assert not player.shown("form.gate") or player.scene["gates"][-1]["id"] != gate["id"]
+    goes_on(keys, player, gate)
+
+
+def goes_on(keys: Keys, player: Player, gate: dict[str, Any]) -> None:
+    """After an answer the focus is on Next, or in the next question of the same frame, from where Next is near."""
+    after = player.scene["gates"][player.scene["gates"].index(gate) + 1 :]
+    if after and after[0]["frame"] == player.frame():
+        assert player.said() == f"Predict first. {after[0]['question']}"
+        assert player.shown("form.gate") and keys.focus()["gate"]
+        keys.tab_to("Shift+Tab", name="Next", player=player.number)
+    else:
+        assert player.said() == "Your prediction is in; the story goes on."
+        assert not player.shown("form.gate")
     assert keys.focus()["name"] == "Next" and keys.focus()["player"] == player.number
 
 
@@ -142,7 +154,9 @@ def wrong_answer(gate: dict[str, Any]) -> tuple[Any, str]:
     if gate["kind"] == "pick":
         return [labels[value]], model["name"]
     if gate["kind"] == "yes":
-        return ["yes" if value else "no", gate.get("reasons", [{"label": ""}])[0]["label"]], model["name"]
+        reasons = {int(one["value"]): one["label"] for one in gate.get("reasons", [{"value": 0, "label": ""}])}
+        reason = reasons[model.get("reason", min(reasons))]
+        return ["yes" if value else "no", reason], model["name"]
     return str(value), model["name"]
 
 
