@@ -132,6 +132,8 @@ def check_gate(gate: Mapping[str, Any], frames: int, facts: Mapping[str, str]) -
         raise ValueError(f"{where}: the choices of an order have different values from 1 to {MOST_ORDERED}")
     if reasons and (gate["kind"] != "yes" or len(reasons) < 3 or not _distinct(reasons, 1 << 16)):
         raise ValueError(f"{where}: a yes has no reasons or at least three, with different values from 1 on")
+    if "{value:" in gate["tells"]:
+        raise ValueError(f"{where}: {gate['tells']!r} gives {{value}} a kind; the answer is told as it was asked")
     for model in gate["wrong"]:
         if not {"value", "name", "says"} <= set(model):
             raise ValueError(f"{where}: a wrong model has value, name and says: {model!r}")

@@ -218,7 +218,7 @@ def test_the_question_of_the_violation_tells_an_exit_from_an_exception_and_asks_
 
 def test_every_question_has_its_sentence_and_named_models():
     for id, item in items.every().items():
-        assert item.id == id and "?" in item.question and "{value" in item.tells
+        assert item.id == id and "?" in item.question and "{value}" in item.tells
         first = [model.says.split()[0] for model in item.models]  # a name such as WinHv keeps its capitals
         assert all(word[0].islower() or any(letter.isupper() for letter in word[1:]) for word in first)
         assert all(model.says.endswith(".") for model in item.models)

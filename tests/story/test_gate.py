@@ -122,6 +122,13 @@ def test_a_gate_without_reasons_is_written_as_before():
     assert "reasons" not in Gate("yes", 0, "Does it?", "yes", "state").as_json(1)
 
 
+def test_the_truth_is_told_as_it_was_asked_so_the_sentence_gives_no_kind():
+    gate = Gate("moon", 0, "What?", "int", "state", tells="It is {value:enum:moons}.")
+
+    with pytest.raises(ValueError, match="gives {value} a kind"):
+        story(gate)
+
+
 # the mode
 
 

@@ -85,7 +85,7 @@ ITEMS: Final = (
         "The receiver has masked its SINT. The sender signals. What happens?",
         "pick",
         "ending",
-        "By the TLFS: {value:enum:endings}.",
+        "By the TLFS: {value}.",
         (
             Model(
                 "signal-is-a-message",
