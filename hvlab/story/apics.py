@@ -12,7 +12,7 @@ from typing import Final
 from hvlab.language import _
 from hvlab.story.frame import Fact
 from hvlab.story.hostmap import Drawn
-from hvlab.story.picture import Element, Picture, box, group, wire, words
+from hvlab.story.picture import Element, Picture, box, faint, group, wire, words
 from hvlab.story.steps import Step
 from hvlab.trace.journal import Trace
 
@@ -239,7 +239,7 @@ def _grid(left: float) -> list[Element]:
     """The faint lines between the cells of a square."""
     ends = [(left, TOP + ROW * k, left + SIDE * CELL, TOP + ROW * k) for k in range(1, SIDE)]
     ends += [(left + CELL * k, TOP, left + CELL * k, BOTTOM) for k in range(1, SIDE)]
-    return [["line", "", "tick", {"x1": x, "y1": y, "x2": to_x, "y2": to_y}, ""] for x, y, to_x, to_y in ends]
+    return [faint(*four) for four in ends]
 
 
 def _bits(one: Seen) -> tuple[list[Element], list[Element]]:

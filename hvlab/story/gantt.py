@@ -12,7 +12,7 @@ from hvlab.language import N_, _
 from hvlab.story.frame import Fact
 from hvlab.story.hostmap import Drawn
 from hvlab.story.lanes import Axis
-from hvlab.story.picture import Element, Picture, box, group, wire, words
+from hvlab.story.picture import Element, Picture, box, faint, group, wire, words
 from hvlab.story.steps import Step
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
@@ -199,7 +199,7 @@ def _ground(
     bottom = height - 58
     for tick in axis.ticks():
         x = axis.x(axis.begin + tick)
-        layer.append(["line", "", "tick", {"x1": x, "y1": TOP, "x2": x, "y2": bottom + 5}, ""])
+        layer.append(faint(x, TOP, x, bottom + 5))
         layer.append(words("", x, bottom + 18, f"+{say('time', tick)}" if tick else "0", "small soft middle"))
     layer.append(words("", 6, bottom + 18, _("time"), "small soft", LEFT - 12))
     layer.append(words("", RIGHT + 8, 20, _("ran / waited"), "small soft", WIDTH - RIGHT - 8))

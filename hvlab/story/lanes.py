@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from hvlab.language import N_, _
+from hvlab.story.arrows import Mark, arrows
 from hvlab.story.frame import LETTERS, Fact
 from hvlab.story.host import BOXES
 from hvlab.story.hostmap import Drawn, token
-from hvlab.story.picture import Element, Picture, box, group, wire, words
+from hvlab.story.picture import Element, Picture, box, faint, group, wire, words
 from hvlab.story.steps import Step
 from hvlab.trace.words import ENUMS, say
 
@@ -66,18 +67,6 @@ class Axis:
         return list(range(0, self.end - self.begin + 1, step))
 
 
-@dataclass
-class Mark:
-    """Steps that share a place on the axis and a lane."""
-
-    lane: int
-    row: int
-    x: float
-    steps: list[int]
-    letter: str
-    y: float = 0.0
-
-
 def axis_of(steps: Sequence[Step]) -> Axis:
     """Return the axis from the first moment to the last."""
     begin = min([steps[0].time, *(wait[1] for wait in steps[0].waits)])
@@ -109,7 +98,7 @@ def lanes(
     many = len(steps) > MOST_MARKS
     layer, bind = _ground(axis, _(waits) if waits else "", ordered)
     bands = [] if axis.ordered else [_bands(steps, axis), _phase_bands(steps, axis)]
-    for part in (*bands, _edges(edges, marks), _marks(marks, many)):
+    for part in (*bands, arrows(edges, marks, many), _marks(marks, many)):
         layer += part[0]
         bind += part[1]
     facts = [Fact("line_x"), Fact("reach"), Fact("hops"), Fact("because"), Fact("lane_tale")]
@@ -221,7 +210,7 @@ def _ground(axis: Axis, waits: str, ordered: bool) -> tuple[list[Element], list[
         bind.append(["show", f"sum{at}", f"sum{at}"])
     for tick in axis.ticks():
         x = axis.x(axis.begin + tick)
-        layer.append(["line", "", "tick", {"x1": x, "y1": TOP, "x2": x, "y2": bottom + 5}, ""])
+        layer.append(faint(x, TOP, x, bottom + 5))
         layer.append(words("", x, bottom + 18, f"+{say('time', tick)}" if tick else "0", "small soft middle"))
     untimed = _("in order of the steps; time is not to scale") if ordered else _("in order; no time passes")
     since = untimed if axis.ordered else _("since {time}").format(time=say("time", axis.begin))
@@ -327,57 +316,22 @@ def _bars(steps: Sequence[Step], axis: Axis) -> list[Element]:
     ]
 
 
-def _edges(edges: Sequence[tuple[int, int]], marks: Sequence[Mark]) -> tuple[list[Element], list[Element]]:
-    """Arrows from cause to effect, numbered from the first cause on."""
-    layer, bind = [], list[Element]()
-    for at, (first, last) in enumerate(edges):
-        one, other, key = marks[first], marks[last], f"edge{at}n"
-        if one.lane == other.lane and abs(one.x - other.x) < 14:  # they touch: the number says enough, beside counts
-            beside = max(one.x, other.x) + (20 if len(one.steps) + len(other.steps) > 2 else 11)
-            drawn = [words(key, beside, (one.y + other.y) / 2 + 4, "", "small title signal")]
-        else:
-            drawn = _arrow(key, one.x, one.y, other.x, other.y, (6, -6)[other.row])
-        layer.append(group(f"edge{at}", drawn, "signal"))
-        bind += [["show", f"edge{at}", f"hop{at}"], ["text", f"edge{at}n", f"hop{at}", "dec"]]
-    return layer, bind
-
-
-def _arrow(key: str, x: float, y: float, to_x: float, to_y: float, aside: int) -> list[Element]:
-    """An elbow: down or up first, then along; the number stands beside its first half."""
-    down, along = (to_y > y) - (to_y < y), (to_x > x) - (to_x < x)
-    if abs(to_x - x) < 14:
-        tip = to_y - 12 * down
-        head = f"M{to_x:g} {tip:g}l-5 {-8 * down}h10Z"
-        return [
-            wire("", f"M{x:g} {y:g}V{(y + tip) / 2:g}H{to_x:g}V{tip - 4 * down:g}", "edge"),
-            ["path", "", "solid", {"d": head}, ""],
-            words(key, to_x + 8, (3 * y + to_y) / 4 + 4, "", "small title signal"),
-        ]
-    tip, level = to_x - 9 * along, to_y + aside
-    number = (x + 6, (3 * y + to_y) / 4 + 4) if down else ((x + tip) / 2 - 4, y - 10)
-    return [
-        wire("", f"M{x:g} {y:g}V{level:g}H{tip - 4 * along:g}", "edge"),
-        ["path", "", "solid", {"d": f"M{tip:g} {level:g}l{-8 * along} -5v10Z"}, ""],
-        words(key, *number, "", "small title signal"),
-    ]
-
-
 def _marks(marks: Sequence[Mark], many: bool) -> tuple[list[Element], list[Element]]:
     """The marks with the number of steps seen in each; of very many steps, columns with counts."""
     layer, bind = [], list[Element]()
     tallest = max(len(mark.steps) for mark in marks)
     for at, mark in enumerate(marks):
-        key = f"mark{at}"
+        key, (aside, under) = f"mark{at}", mark.count_at(many)
         if many:
             height = 3 + round(9 * len(mark.steps) / tallest, 1)
             bar = box(f"{key}s", mark.x - 12, mark.y + 8 - height, 9, height, "cell")
-            content = [bar, words(f"{key}n", mark.x - 1, mark.y + 8, "", "small")]
+            content = [bar, words(f"{key}n", mark.x + aside, mark.y + under, "", "small")]
             layer.append(group(key, content, LETTERS[mark.letter]))
         else:
             drawn = token(key, mark.letter, mark.x, mark.y)
             drawn[4][0][1:3] = [f"{key}s", "hollow"]
             drawn[4][1][1:3] = [f"{key}l", "small middle"]
-            drawn[4].append(words(f"{key}n", 11, (3, 9)[mark.row], "", "small"))
+            drawn[4].append(words(f"{key}n", aside, under, "", "small"))
             layer.append(drawn)
             bind.append(["class", f"{key}l", key, {"2": "letter", "3": "letter"}])
         bind += [["show", key, key], ["class", f"{key}s", key, {"2": "solid", "3": "solid"}], ["lit", key, key, [3]]]

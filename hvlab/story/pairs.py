@@ -10,16 +10,17 @@ from typing import Any, Final
 
 from hvlab.errors import BadRequest
 from hvlab.language import N_, _
+from hvlab.story.arrows import Mark
 from hvlab.story.frame import Fact, Frame, Kind, spoken
 from hvlab.story.gate import Gate
 from hvlab.story.host import places
 from hvlab.story.hostmap import token
-from hvlab.story.lanes import LANES, Axis, Mark, placed
+from hvlab.story.lanes import LANES, Axis, placed
 from hvlab.story.lens import kinds
-from hvlab.story.picture import Element, Picture, box, group, wire, words
+from hvlab.story.picture import Element, Picture, box, faint, group, wire, words
 from hvlab.story.steps import AT, Step, steps
 from hvlab.story.storyboard import Storyboard
-from hvlab.story.system import CALL
+from hvlab.story.system import CALL, kinds_told
 from hvlab.story.walk import LEFT_OUT, trace_of
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
@@ -152,7 +153,8 @@ def _key(step: Step) -> tuple[Any, ...]:
 
 def _kinds(sides: Sequence[Side], paces: Sequence[Pace]) -> list[Kind]:
     """The kinds of both runs, and those that begin with the name of the only run that has them."""
-    whole = [*kinds(tuple(AT), {name: at[2] for name, at in AT.items()}, LEFT_OUT), *spoken([CALL])]
+    every = [*kinds(tuple(AT), {name: at[2] for name, at in AT.items()}, LEFT_OUT), *spoken([CALL])]
+    whole = kinds_told(every, *(side.trace for side in sides))
     alone = {(pace.side, _step(sides, pace).kind) for pace in paces if pace.side != BOTH}
     by_name = {kind.name: kind for kind in whole}
     for side, name in sorted(alone):
@@ -322,7 +324,7 @@ def _lane_boxes(
         layer.append(words("", 6, y + height / 2 + 5, _(lane), "label", LEFT - 12))
     bottom = top + height * len(lanes)
     xs = [axis.x(axis.begin + tick) for tick in axis.ticks()]
-    layer += [["line", "", "tick", {"x1": x, "y1": top, "x2": x, "y2": bottom}, ""] for x in xs]
+    layer += [faint(x, top, x, bottom) for x in xs]
     layer.append(wire(f"line{at}", f"M0 {top - 3}V{bottom + 3}", "call lit"))
     return layer, [["attr", f"line{at}", "move-x", f"x{at}", 1, 0], ["show", f"line{at}", f"now{at}"]]
 
@@ -373,7 +375,7 @@ def _ledger(sides: Sequence[Side]) -> tuple[list[Element], list[Element]]:
         kind = "time" if name == "time" else "dec"
         layer += [
             words("", 570, y, _(name), "label", 92),
-            ["line", "", "tick", {"x1": 570, "y1": y + 9, "x2": 832, "y2": y + 9}, ""],
+            faint(570, y + 9, 832, y + 9),
         ]
         for column, (fact, x) in enumerate(zip((f"l0_{row}", f"l1_{row}", f"d_{row}"), columns, strict=True)):
             layer.append(words(f"ledger{row}{column}", x, y, "", "label code end"))

@@ -8,7 +8,7 @@ The layer
     A list of elements `[tag, id, class, attributes, content]`. `tag` is one of `TAGS`, `id` is unique in the picture
     ("" when nothing binds to it), `class` is a space-separated list of class names (see below), `attributes` holds
     geometry only (`ATTRIBUTES`), `content` is text for `text`/`tspan` and a list of elements for `g` (and, for
-    `text`, a list of `tspan`). `box`, `words`, `wire` and `group` below make them.
+    `text`, a list of `tspan`). `box`, `words`, `wire`, `faint` and `group` below make them.
 
 The classes
     `box` a place or cell · `cell` the same without rounded corners · `wire` an idle line · `label` 13 px text ·
@@ -101,6 +101,11 @@ def words(id: str, x: float, y: float, text: str, classes: str = "label", room: 
 def wire(id: str, d: str, classes: str = "wire") -> Element:
     """A path that is not filled."""
     return ["path", id, classes, {"d": d}, ""]
+
+
+def faint(x: float, y: float, to_x: float, to_y: float) -> Element:
+    """A faint line of a grid or an axis: it guides the eye, and what it divides is told by words and numbers, too."""
+    return ["line", "", "tick", {"x1": x, "y1": y, "x2": to_x, "y2": to_y}, ""]
 
 
 def group(id: str, content: list[Element], classes: str = "", transform: str = "") -> Element:

@@ -1,5 +1,8 @@
 """Lanes: marks where and when their steps happened, the chain of causes, sums, nothing shown before its step."""
 
+import re
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -31,6 +34,24 @@ def shown(story, k, prefix):
     picture = next(one for one in story.scene["pictures"] if one["name"] == "Lanes")
     asked = changes_at(picture, story.state_at(k), story.changed_at(k), story.kinds_of_facts, story.enums)
     return [ask[0] for ask in asked if ask[1] == "show" and ask[2] and ask[0].startswith(prefix) and ask[0][-1] != "n"]
+
+
+def begins(picture):
+    """Where the texts of groups begin: of one digit, on its baseline."""
+    found = {}
+    for group in (one for one in picture["layer"] if one[0] == "g"):
+        x, y = map(float, re.findall(r"[\d.]+", group[3].get("transform", "0 0")))
+        texts = [one for one in group[4] if one[0] == "text"]
+        found |= {one[1]: (x + one[3]["x"] - 8 * (" end" in one[2]), y + one[3]["y"]) for one in texts}
+    return found
+
+
+def shown_texts(story, picture, k):
+    """The counts and the numbers of arrows that the lanes show at a frame, by id."""
+    asked = changes_at(picture, story.state_at(k), story.changed_at(k), story.kinds_of_facts, story.enums)
+    on = {ask[0] for ask in asked if ask[1] == "show" and ask[2]}
+    edges = [f"{id}n" for id in on if id.startswith("edge")]
+    return edges + [id for id in on if id.startswith("mark") and id.endswith("n")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,6 +98,19 @@ def test_a_chain_goes_back_to_the_first_cause_with_numbered_arrows():
     assert (state["hops"], state["because"], state["chain_time"]) == (3, 0, told[3].time - told[0].time)
     assert sorted(state[f"hop{at}"] for at in range(99) if f"hop{at}" in state if state[f"hop{at}"]) == [1, 2]
     assert len(shown(story, 3, "edge")) == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("grain", ["request", "event", "bit"])
+def test_the_number_of_an_arrow_stands_on_no_count_and_on_no_other_number(name, grain):
+    story = SystemLens(grain).story(runs()[name])
+    picture = next(one for one in story.scene["pictures"] if one["name"] == "Lanes")
+    begin = begins(picture)
+
+    for k in range(0, len(story), 1 + len(story) // 25):
+        texts = [begin[id] for id in shown_texts(story, picture, k)]
+        met = [(x, y) for (x, y), (to_x, to_y) in combinations(texts, 2) if abs(x - to_x) < 8 and abs(y - to_y) < 9]
+        assert met == []
 
 
 def test_the_sums_of_a_chain_are_its_whole_time():
