@@ -7,17 +7,17 @@ from typing import Final
 from hvlab.language import N_, _
 from hvlab.story.frame import Fact
 from hvlab.story.hostmap import Drawn
-from hvlab.story.picture import Element, Picture, box, group, wire, words
+from hvlab.story.picture import Element, Picture, box, faint, group, words
 from hvlab.story.synic_state import AUTO, MASKED, PLAIN, POLLING, STEPS, UNSEEN, Synic
 from hvlab.trace.words import ENUMS
 from hvlab.wire.synic import GUEST_BUFFERS, SINTS, TIMERS
 
 WIDTH: Final = 836
 LEFT, TOP, ROW = 4, 62, 17
-VECTOR, MODE, SLOT, PENDING, QUEUE, FLAGS, RAISED = 62, 108, 194, 412, 474, 694, 770  # columns
+VECTOR, MODE, SLOT, PENDING, QUEUE, FLAGS, RAISED = 62, 104, 194, 412, 474, 694, 770  # columns
 CELL: Final = 12  # of the queue
 BELOW: Final = TOP + SINTS * ROW + 12
-STEP_WIDE, STEP_HIGH, TIMERS_AT = 98, 44, 518
+STEP_WIDE, STEP_HIGH, TIMERS_AT = (72, 100, 92, 124, 106), 44, 518  # as wide as the words of each step
 ACROSS, FLAG_WIDE, FLAG_HIGH, FLAGS_LEFT, FLAGS_TOP = 64, 12, 11, 44, 56
 MOST_FLAGS: Final = 8  # that a line names
 STEP_TEXTS: Final = (N_("copy"), N_("1 clear type"), N_("2 barrier"), N_("3 test pending"), N_("4 write EOM"))
@@ -150,7 +150,7 @@ def _head(scope: Scope) -> tuple[list[Element], list[Element]]:
     )  # fmt: skip
     rooms = (56, 44, 82, 212, 58, 216, 72, 64)
     layer += [words("", x, TOP - 8, text, "small soft", room) for (x, text), room in zip(columns, rooms, strict=True)]
-    layer.append(wire("", f"M{LEFT} {TOP - 2}H{WIDTH - 4}", "tick"))
+    layer.append(faint(LEFT, TOP - 2, WIDTH - 4, TOP - 2))
     on = _("SynIC on. Message page at GPA {sim}, event flags at GPA {sief}.")
     off = _("SynIC off (SCONTROL): nothing can be queued for this virtual processor.")
     said = {"fact": scope.key("on"), "cases": {"0": off}, "else": _put(on, scope, {"sim": "gpa", "sief": "gpa"})}
@@ -200,9 +200,9 @@ def _used(scope: Scope, sint: int) -> tuple[list[Element], list[Element]]:
         ["text", f"{row}f", key(f"set{sint}"), "dec"],
         ["text", f"{row}r", key(f"rose{sint}"), "dec"],
     ]
-    lines = "".join(f"M{QUEUE + CELL * k} {y + 2}v{ROW - 4}" for k in range(GUEST_BUFFERS + 1))
     wide = CELL * GUEST_BUFFERS
-    layer.append(wire("", f"{lines}M{QUEUE} {y + 2}h{wide}m0 {ROW - 4}h-{wide}", "tick"))
+    layer.append(box("", QUEUE, y + 2, wide, ROW - 4, "plain"))
+    layer += [faint(x, y + 2, x, y + ROW - 2) for x in range(QUEUE + CELL, QUEUE + wide, CELL)]
     fill = group(f"{row}w", [box(f"{row}bar", QUEUE, y + 4, 0, ROW - 8, "box")], "data")
     layer.append(fill)
     bind += [["attr", f"{row}bar", "width", key(f"wait{sint}"), CELL, 0], ["show", f"{row}w", key(f"wait{sint}")]]
@@ -217,11 +217,11 @@ def _routine(scope: Scope) -> tuple[list[Element], list[Element]]:
                                   "small title", 440)]  # fmt: skip
     bind: list[Element] = []
     for k, text in enumerate(STEP_TEXTS):
-        x, y, id = LEFT + (STEP_WIDE + 2) * k, BELOW + 20, f"step{k}"
+        x, y, id, wide = LEFT + sum(STEP_WIDE[:k]) + 2 * k, BELOW + 20, f"step{k}", STEP_WIDE[k]
         content = [
-            box(f"{id}b", x, y, STEP_WIDE, STEP_HIGH, "box"),
-            words("", x + STEP_WIDE / 2, y + 18, _(text), "small middle", STEP_WIDE - 6),
-            words(f"{id}n", x + STEP_WIDE / 2, y + 36, "", "small title middle", STEP_WIDE - 6),
+            box(f"{id}b", x, y, wide, STEP_HIGH, "box"),
+            words("", x + wide / 2, y + 18, _(text), "small middle", wide - 6),
+            words(f"{id}n", x + wide / 2, y + 36, "", "small title middle", wide - 6),
         ]
         layer.append(group(id, content, "signal"))
         came = _("came {order}.").replace("{order}", f"{{{key(f'o{k}')}}}")
@@ -284,9 +284,10 @@ def strip(scope: Scope, sint: int) -> Drawn:
         words("now", LEFT, 38, "", "label", WIDTH - 8),
     ]  # fmt: skip
     wide, high = ACROSS * FLAG_WIDE, 2048 // ACROSS * FLAG_HIGH
-    lines = "".join(f"M{FLAGS_LEFT + FLAG_WIDE * k} {FLAGS_TOP}v{high}" for k in range(0, ACROSS + 1, 8))
-    lines += "".join(f"M{FLAGS_LEFT} {FLAGS_TOP + FLAG_HIGH * k}h{wide}" for k in range(2048 // ACROSS + 1))
-    layer.append(wire("", lines, "tick"))
+    right, bottom = FLAGS_LEFT + wide, FLAGS_TOP + high
+    layer.append(box("", FLAGS_LEFT, FLAGS_TOP, wide, high, "plain"))
+    layer += [faint(x, FLAGS_TOP, x, bottom) for x in range(FLAGS_LEFT + 8 * FLAG_WIDE, right, 8 * FLAG_WIDE)]
+    layer += [faint(FLAGS_LEFT, y, right, y) for y in range(FLAGS_TOP + FLAG_HIGH, bottom, FLAG_HIGH)]
     for row in range(0, 2048 // ACROSS, 4):
         y = FLAGS_TOP + FLAG_HIGH * row + 11
         layer.append(words("", FLAGS_LEFT - 6, y, f"{row * ACROSS}", "small code soft end"))
