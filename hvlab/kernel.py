@@ -211,8 +211,31 @@ def _plain_matches(row: Any, count: int, word: Any) -> Any:
     return I(sum(1 << k for k in range(count) if row[k] == word))
 
 
+@intrinsic
+def _memcpy(context: Any, target: Any, at: Any, source: Any, start: Any, count: Any) -> Any:
+    def build(ctx: Any, builder: Any, sig: Any, args: Any) -> Any:
+        into, out = (ctx.make_array(sig.args[k])(ctx, builder, args[k]) for k in (0, 2))
+        cgutils.raw_memcpy(builder, builder.gep(into.data, [args[1]]), builder.gep(out.data, [args[3]]), args[4], 8)
+        return ctx.get_dummy_value()
+
+    return types.void(target, types.int64, source, types.int64, types.int64), build
+
+
+def copy_words(target: Any, at: Any, source: Any, start: Any, count: Any) -> None:
+    """Copy 64-bit words from one array to another. NOT bounds-checked: the caller checks both ranges."""
+    target[at : at + count] = source[start : start + count]
+
+
+def _compiled_copy(target: Any, at: Any, source: Any, start: Any, count: Any) -> Any:
+    def copy(target: Any, at: Any, source: Any, start: Any, count: Any) -> None:
+        _memcpy(target, at, source, start, count)
+
+    return copy
+
+
 if not PLAIN:
     # compiled code gets the instruction, Python calls the function above
+    overload(copy_words, jit_options={**SWITCHES, "forceinline": True})(_compiled_copy)
     overload(leading_zeros, jit_options={**SWITCHES, "forceinline": True})(lambda word: lambda word: _ctlz(word))
 # matches(row, count, word): bit k is set where row[k] == word. All at once, as the hardware compares the ways of a set;
 # numba makes a chain of branches of the loop. NOT bounds-checked: `count` is a literal, the length of the row.

@@ -371,6 +371,7 @@ class Machine(Timed):
         self.state[:], self.mem[:] = snapshot.state, snapshot.mem
         walked, self.hv.walked_unseen = snapshot.walked
         self.hv.walked, self.hv.unsettled = set(walked), True
+        self.hv.tables += 1
         if snapshot.software is not None:
             free, partitions, names, workers = copy.deepcopy(snapshot.software)
             self.vid.winhv.memory.free, self.vid.partitions = free, partitions

@@ -157,6 +157,7 @@ def write_entry(hv: Hypervisor, spn: int, index: int, new: int, level: int, gpn:
     page = hv.memory.page(spn)
     old, page[index] = int(page[index]), signed(new)
     hv.tables += 1
+    hv.tables += 1
     hv.tell("second_level_entry_written", spa=spn << 12 | index << 3, old=old, new=new, level=level, gpa=gpn << 12)
 
 

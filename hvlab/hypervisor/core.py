@@ -50,6 +50,7 @@ class Hypervisor:
         self.walked_unseen = False  # a silent run may have read others
         self.unsettled = False  # tables changed since the caches were last compared with them
         self.tables = 0  # how often a second level changed: what was found in one holds for that long
+        self.tables = 0  # how often a second level changed: what was found in one holds for that long
         self.stale_left = False  # then, some were stale: a walk from one of them fills another stale one
         self.handlers: dict[int, Callable[[int], None]] = {}  # of VPs whose software takes its interrupts itself
         self.chooser: Callable[[], Sequence[clockwork.Row]] = tuple  # the root's own scheduler: rows for the next turn
@@ -87,6 +88,13 @@ class Hypervisor:
         self.state["rows"], self.cause = 0, -1
         for kept in self._kept_causes():  # from now on they count back from the first row of the next part
             kept[...] = np.where(kept >= 0, kept - count - 1, np.where(kept < -1, kept - count, -1))
+
+    def make_room(self, rows: int) -> None:
+        """Let so many rows be told without a pause: what a kernel does in one go may not be cut."""
+        if self.recording and int(self.state["rows"][0]) + rows > len(self.rows) - 8:
+            self._spill()
+            if rows > len(self.rows) - 8:
+                self.rows = np.zeros((rows + 8, COLUMNS), np.int64)
 
     def make_room(self, rows: int) -> None:
         """Let so many rows be told without a pause: what a kernel does in one go may not be cut."""

@@ -1,6 +1,7 @@
 """The door: what software in a partition has. Memory by GVA and GPA, hypercalls, MSRs, CPUID, its own registers.
 
 Nothing else of hypervisor or hardware is visible from above. What goes wrong in the guest comes back as a `Fault`.
+A `Window` is some of the partition's own pages in a row, for code that uses many of their words.
 
 SIMPLER THAN REAL: a read or write of many bytes makes one translation for each page it touches.
 """
@@ -21,6 +22,7 @@ from hvlab.hypervisor.intercept import exception, second_level_fault
 from hvlab.hypervisor.intercept_instructions import IN, OUT, Instructions, msr_told, msr_wanted
 from hvlab.hypervisor.intercept_table import EXECUTE, wanted
 from hvlab.hypervisor.partition import Fault
+from hvlab.hypervisor.window import Window, Windows
 from hvlab.trace.journal import Trace
 from hvlab.wire.apic import Icr, Offset
 from hvlab.wire.hypercalls import CODES
@@ -30,7 +32,7 @@ from hvlab.wire.synic import PAYLOAD
 from hvlab.wire.tlfs import HypercallControl, Register
 from hvlab.wire.x64 import Cr3, Cr4
 
-__all__ = ["Entry", "Fault", "Interrupts", "Vp"]
+__all__ = ["Entry", "Fault", "Interrupts", "Vp", "Window"]
 MASK, LOW = (1 << 64) - 1, (1 << 32) - 1
 KEEP = 1 << 63  # MOV CR3 with PCIDs: do not flush
 CONTROL = {name.lower(): Register[name] for name in ("CR0", "CR2", "CR3", "CR4", "EFER")}
@@ -62,7 +64,7 @@ def _vectors(words: list[int]) -> tuple[int, ...]:
     return tuple(64 * k + bit for k, word in enumerate(words) if word for bit in range(64) if word >> bit & 1)
 
 
-class Vp(Instructions):
+class Vp(Instructions, Windows):
     """One virtual processor, as the software that runs on it sees it.
 
     Parameters

@@ -75,6 +75,7 @@ ENUMS |= {
         6: "there was room before",
         7: "now there is room",
         8: "always",
+        9: "the writer cannot wait: its feature bit is 0",
     },
 }  # fmt: skip
 NAMES |= {"channel_message", "vmbus_version", "channel_status", "packet", "policy"}

@@ -1,0 +1,136 @@
+"""What both ends of a ring share: the record of an end, the words of the control page, copying with wrap.
+
+`places` says where the pages of the ring are (row 0: the word in `mem`, row 1: the SPA), control page first. Everything
+in those pages may change at any moment and is read once for each use. An end's own index is in its record, which
+nobody else reaches.
+
+SIMPLER THAN REAL: two 32-bit fields of the control page are one 64-bit word here, read, changed and written at once;
+this machine's processors do not reorder reads and writes, so where the real code has a barrier there is a comment.
+"""
+
+import numpy as np
+
+from hvlab.kernel import I, copy_words, kernel
+from hvlab.trace import vmbus_events as events
+from hvlab.wire.ring import GAP, TRAILER, RingControl
+
+HVLAB, OPENVMM, LINUX = I(0), I(1), I(2)  # whose rules the reader keeps
+EMPTY_ONLY, ALWAYS, MONITOR = I(0), I(1), I(2)  # when the writer wakes the reader
+LOW = I((1 << 32) - 1)
+# words of the control page, each with one field in its lower and one in its upper half
+INDICES, MASK_AND_PENDING, FEATURES, INTERRUPTS = (
+    I(next(field.offset for field in RingControl.fields if field.name == name) >> 3)
+    for name in ("write_index", "interrupt_mask", "feature_bits", "guest_to_host_interrupt_count")
+)
+UNIT, BEHIND, EMPTY = I(8), I(TRAILER), I(GAP)
+PAGE_WORDS = I(512)
+
+END = np.dtype(
+    [
+        (name, I)
+        for name in (
+            *("channel", "ring", "size", "policy", "rule", "counts", "limit"),  # what it is
+            *("index", "committed", "seen"),  # where it goes on; what it published; the other's index when it looked
+            *("verdict", "at", "length", "available", "signal", "why"),  # what came of the last operation
+            *("packets", "bytes", "signals", "saved", "refused"),  # counted
+        )
+    ]
+)
+
+
+@kernel
+def inside(e, index):
+    """Whether an index may stand in a control page: in the ring, and a multiple of 8. Source: openvmm, validate."""
+    return 0 <= index < e["size"] and index & 7 == 0
+
+
+@kernel
+def further(e, index, count):
+    """Return the index so many bytes further on.
+
+    SIMPLER THAN REAL: a remainder. Linux takes the size off once, so that a length that lies can leave its own index
+    behind the end.
+    """
+    index += count
+    return index if index < e["size"] else index % e["size"]
+
+
+@kernel
+def filled(e, write, read):
+    """Return how many bytes wait to be read. Source: Linux hv_pkt_iter_avail."""
+    return write - read if write >= read else e["size"] - read + write
+
+
+@kernel
+def room(e, write, read):
+    """Return how many bytes could be written if the ring might be filled. Source: Linux hv_get_bytes_to_write."""
+    return e["size"] - (write - read) if write >= read else read - write
+
+
+@kernel
+def put_word(m, mem, trace, vp, cause, places, e, page, word, new):
+    """Change one word of a ring's page."""
+    at = places[0, page] + word
+    old = mem[at]
+    mem[at] = new
+    if trace.shape[0] != 0 and old != new:
+        events.ring_word_written(m, trace, vp, cause, places[1, page] | word << 3, old, new, e["channel"], e["ring"])
+
+
+@kernel
+def put_low(m, mem, trace, vp, cause, places, e, word, value):
+    """Change the 32-bit field in the lower half of a word of the control page."""
+    old = mem[places[0, 0] + word]
+    put_word(m, mem, trace, vp, cause, places, e, I(0), word, old & ~LOW | value)
+
+
+@kernel
+def put_high(m, mem, trace, vp, cause, places, e, word, value):
+    """Change the 32-bit field in the upper half of a word of the control page."""
+    old = mem[places[0, 0] + word]
+    put_word(m, mem, trace, vp, cause, places, e, I(0), word, old & LOW | value << 32)
+
+
+@kernel
+def low(mem, places, word):
+    """Read the 32-bit field in the lower half of a word of the control page: write index, mask, feature bits."""
+    return mem[places[0, 0] + word] & LOW
+
+
+@kernel
+def high(mem, places, word):
+    """Read the 32-bit field in the upper half of a word of the control page: read index, pending send size."""
+    return mem[places[0, 0] + word] >> 32 & LOW
+
+
+@kernel
+def put_words(m, mem, trace, vp, cause, places, e, at, arena, start, count):
+    """Copy words into the data from byte `at` on; behind the last one comes the first.
+
+    The caller checked `at` and that `arena` has the words.
+    """
+    where, end = at >> 3, e["size"] >> 3
+    while count > 0:
+        page, word = I(1) + (where >> 9), where & 511
+        run = min(count, PAGE_WORDS - word, end - where)
+        if trace.shape[0] != 0:
+            for k in range(run):
+                put_word(m, mem, trace, vp, cause, places, e, page, word + k, arena[start + k])
+        else:
+            copy_words(mem, places[0, page] + word, arena, start, run)
+        start += run
+        count -= run
+        where = where + run if where + run < end else I(0)
+
+
+@kernel
+def take_words(mem, places, e, at, arena, start, count):
+    """Copy words out of the data, from byte `at` on. The caller checked `at` and that `arena` has room."""
+    where, end = at >> 3, e["size"] >> 3
+    while count > 0:
+        page, word = I(1) + (where >> 9), where & 511
+        run = min(count, PAGE_WORDS - word, end - where)
+        copy_words(arena, start, mem, places[0, page] + word, run)
+        start += run
+        count -= run
+        where = where + run if where + run < end else I(0)
