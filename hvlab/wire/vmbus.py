@@ -206,7 +206,7 @@ class GpadlHeader(Message, number=8, size=12, sender=CHILD, since="0.13"):
 class GpadlBody(Message, number=9, size=8, sender=CHILD, since="0.13"):
     """Further page numbers of a GPADL (GPADL_BODY); they follow. Source: Linux vmbus_channel_gpadl_body."""
 
-    message_number: int = u32("Counted from 1 by Linux; the host does not look.")
+    message_number: int = u32("Linux leaves it 0; hosts do not look.")
     gpadl_id: int = u32("The handle of the header.", kind="hex")
 
 
