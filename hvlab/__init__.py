@@ -49,6 +49,7 @@ _HOME: dict[str, str] = {
     "errata": "hvlab.lab.errata",
     "established": "hvlab.lab.calling",
     "every_knob": "hvlab.lab.knobs",
+    "explain": "hvlab.view.explain",
     "exit_log": "hvlab.capture.exits",
     "flush_block": "hvlab.lab.calling",
     "glossary": "hvlab.lab.glossary",

@@ -64,7 +64,7 @@ def commands() -> argparse.ArgumentParser:
     add("warm", warm, "compile the engine into this user's cache, so that the first picture comes at once")
     add("doctor", doctor, "say what is installed and what can be written; changes nothing")
     one = add("open", open_file, "say in plain words what a file is and holds")
-    one.add_argument("path", metavar="PATH")
+    one.add_argument("path", metavar="PATH", help="a file; - for what is piped in")
     one.add_argument("--html", metavar="OUT", help="write it as a page with pictures instead")
     one = add("verify", verify, "replay files that have an oracle through the engine, and count")
     one.add_argument("paths", metavar="PATH", nargs="+")
@@ -140,14 +140,23 @@ def doctor(chosen: argparse.Namespace) -> int:
 
 def open_file(chosen: argparse.Namespace) -> int:
     """Describe a file, as text or as a page."""
+    what = _standard_input() if chosen.path == "-" else Path(chosen.path)
     if chosen.html is None:
         from hvlab.capture.describe import describe
 
-        print(describe(Path(chosen.path), _study))
+        print(describe(what, _study))
         return 0
     from hvlab.view import report
 
-    return _write(Path(chosen.html), report.html(Path(chosen.path)))
+    return _write(Path(chosen.html), report.html(what))
+
+
+def _standard_input() -> str:
+    """Return what is piped in, as a text; one byte more than a file may have is enough to refuse it."""
+    from hvlab.capture.gate import FILE_CAP
+
+    data = sys.stdin.buffer.read(FILE_CAP + 1)
+    return data.decode("utf-8", "surrogateescape") + "\n"
 
 
 def _study(trace: "AddressTrace") -> str:

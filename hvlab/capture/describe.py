@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from hvlab.capture.accesses import AddressTrace
+from hvlab.capture.buslog import BusLog
 from hvlab.capture.counts import (
     NestedSummary,
     Region,
@@ -16,10 +16,13 @@ from hvlab.capture.counts import (
     TraceSummary,
     VectorsSummary,
 )
+from hvlab.capture.devices import DeviceList
+from hvlab.capture.guestlog import GuestLog, told_in_full
 from hvlab.capture.kinds import recognise
 from hvlab.capture.kvmlog import KvmLog
 from hvlab.capture.kvmstory import tale
 from hvlab.capture.load import Capture, load
+from hvlab.capture.source import PASTED, Source, is_text
 from hvlab.capture.summary import summary
 from hvlab.errors import plain
 from hvlab.trace.words import say
@@ -39,19 +42,19 @@ SHIFTED: Final = (
 )
 
 
-def describe(path: str | os.PathLike[str], study: Study | None = None) -> str:
+def describe(path: Source, study: Study | None = None) -> str:
     """Say in plain words what a file is and what it holds.
 
     Parameters
     ----------
-    path : any file; it is told by its content. A bad or unknown one is a `BadFile`.
+    path : any file, or what somebody pasted; it is told by its content. A bad or unknown one is a `BadFile`.
     study : for an address trace, adds what an engine makes of it (TLB and walk behaviour).
     """
     kind = recognise(path)
+    name = PASTED.capitalize() if is_text(path) else plain(path)
     if not kind.ready:
-        return f"{plain(path)} is {kind.says()}."
-    capture = load(path)
-    return tell(capture, f"{plain(path)} is {kind.phrase}.", study)
+        return f"{name} is {kind.says()}."
+    return tell(load(path), f"{name} is {kind.phrase}.", study)
 
 
 def tell(capture: Capture, opening: str, study: Study | None = None) -> str:
@@ -61,6 +64,10 @@ def tell(capture: Capture, opening: str, study: Study | None = None) -> str:
         others = f", {count(capture.others, 'other line')}" if capture.others else ""
         size = f"{count(len(capture), 'event')} in {span:.1f} s{others}."
         return "\n".join([opening, size, *tale(capture), "", repr(capture)])
+    if isinstance(capture, DeviceList | BusLog):
+        return f"{opening}\n\n{capture!r}"
+    if isinstance(capture, GuestLog):
+        return "\n".join([opening, "", *told_in_full(capture)])
     lines = [opening, *_lines(summary(capture))]
     if study is not None and isinstance(capture, AddressTrace):
         lines += ["", study(capture)]

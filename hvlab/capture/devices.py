@@ -90,17 +90,15 @@ class Uneven:
     counts: dict[int, int]
     enough: int
 
-    def says(self, processors: int) -> str:
+    def says(self) -> str:
         """Return it in a sentence."""
         where = ", ".join(
             ngettext("{count} channel on VP {vp}", "{count} channels on VP {vp}", count).format(count=count, vp=vp)
             for vp, count in sorted(self.counts.items())
         )
-        text = _(
-            "Lopsided: {where}. The listing names {processors} processors, so no processor would need more than "
-            "{enough} of them; here one processor takes what two could share."
-        )
-        return text.format(where=where, processors=processors, enough=self.enough)
+        name = f"{self.device.name} {self.device.instance}".rstrip()
+        text = _("Lopsided: {name} has {where}; no processor needs more than {enough}.")
+        return text.format(name=name, where=where, enough=self.enough)
 
 
 @dataclass(frozen=True)
@@ -138,40 +136,45 @@ class DeviceList:
 
     def told(self) -> Iterator[str]:
         """Tell the devices, their channels, what is lopsided, and the lines that are not known."""
-        channels = sum(len(device.channels) for device in self.devices)
-        yield ", ".join(
-            (
-                ngettext("{count} device", "{count} devices", len(self)).format(count=len(self)),
-                ngettext("{count} channel", "{count} channels", channels).format(count=channels),
-                ngettext("{count} processor named", "{count} processors named", self.processors).format(
-                    count=self.processors
-                ),
-            )
-        )
-        if not self.devices:
-            yield _("The bus is there, and no device on it.")
-            yield from left_over(self.unknown)
-            return
-        rows = [(_("id"), _("device"), _("it serves"), _("channel → VP")), *map(_cells, self.devices)]
-        wide = [max(len(row[k]) for row in rows) for k in range(3)]
-        for row in rows:
-            yield "  ".join([*(cell.ljust(w) for cell, w in zip(row, wide, strict=False)), row[3]]).rstrip()
-        uneven = self.lopsided()
-        for one in uneven:
-            yield f"{one.device.name} {one.device.instance}".rstrip() + f": {one.says(self.processors)}"
-        if self.processors > 1 and not uneven:
-            yield _("No device puts more channels on one processor than an even spread would.")
-        load = ", ".join(f"VP {vp}: {count}" for vp, count in self.load().items())
-        if load:
-            yield _("Channels of each processor: {load}").format(load=load)
-        yield from self._more()
+        first, *others = self.findings()
+        yield first
+        if self.devices:
+            rows = [(_("id"), _("device"), _("it serves"), _("channel → VP")), *map(_cells, self.devices)]
+            wide = [max(len(row[k]) for row in rows) for k in range(3)]
+            for row in rows:
+                yield "  ".join([*(cell.ljust(w) for cell, w in zip(row, wide, strict=False)), row[3]]).rstrip()
+        yield from others
+        yield from self.attributes()
         yield from left_over(self.unknown)
 
-    def _more(self) -> Iterator[str]:
+    def findings(self) -> Iterator[str]:
+        """Tell how many there are, what is lopsided, and which classes nobody knows."""
+        channels = sum(len(device.channels) for device in self.devices)
+        counts = (
+            ngettext("{count} device", "{count} devices", len(self)).format(count=len(self)),
+            ngettext("{count} channel", "{count} channels", channels).format(count=channels),
+            ngettext("{count} processor named", "{count} processors named", self.processors).format(
+                count=self.processors
+            ),
+        )
+        yield ", ".join(counts) if self.devices else _("The bus is there, and no device on it.")
+        uneven = self.lopsided()
+        yield from (one.says() for one in uneven)
+        if uneven:
+            yield _("Channels of one device that share a processor wait for each other, while others could take one.")
+        elif self.processors > 1:
+            yield _("No device puts more channels on one processor than an even spread would.")
+        load = ", ".join(f"VP {vp}: {count}" for vp, count in self.load().items() if count)
+        if load:
+            yield _("Channels of each processor: {load}").format(load=load)
         for device in self.devices:
             if device.class_id and device.kind is None:
                 text = _("Class {guid} has no name here: the device is shown as it stands in the listing.")
                 yield text.format(guid=device.class_id)
+
+    def attributes(self) -> Iterator[str]:
+        """Tell each attribute of sysfs with its meaning."""
+        for device in self.devices:
             for title, facts in [("", device.facts), *((_channel(one), one.facts) for one in device.channels)]:
                 if facts:
                     yield f"{device.name} {device.instance}{title}".strip()

@@ -9,21 +9,28 @@ Sources of the forms: Linux arch/x86/kernel/cpu/mshyperv.c, several versions; dr
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hvlab.capture.gate import FILE_CAP, content, text_lines
+from hvlab.capture.busfields import version_means, version_value
+from hvlab.capture.gate import text_lines
+from hvlab.capture.guestevents import GuestEvent, event_of, told
+from hvlab.capture.source import Source, Unknown, bytes_of, left_over, unknown
 from hvlab.errors import BadFile, plain
+from hvlab.language import _
 from hvlab.trace.words import grouped
 from hvlab.wire.cpuid import FeatureBits, RecommendationBits
 from hvlab.wire.struct import Word
 from hvlab.wire.tlfs import PrivilegeMask
 
-PASTED: Final = "the pasted text"
-PREFIX: Final = re.compile(r"^(?:[^\[\]]{0,80}kernel: ?)?(?:\[ *\d{1,9}\.\d{1,9}\] ?)?(?:\[ *[TC]\d{1,7}\] ?)?")
+PREFIX: Final = (
+    re.compile(  # level, host and date of syslog; the clock, or the date that `dmesg -T` makes of it; thread
+        r"^(?:<\d{1,3}>|\w{1,8} *:\w{1,8} *: )?(?:[^\[\]]{0,80}kernel: ?)?"
+        r"(?:\[(?: *\d{1,9}\.\d{1,9}|\w{3} \w{3} [ \d]\d [\d:]{8} \d{4})\] ?)?(?:\[ *[TC]\d{1,7}\] ?)?"
+    )
+)
 NUMBER: Final = r"0x([0-9a-fA-F]{1,16})"
 FLAGS: Final = re.compile(
     rf"^Hyper-?V: privilege flags low {NUMBER}, high {NUMBER},(?: ext {NUMBER},)? hints {NUMBER}, misc {NUMBER}$"
@@ -58,6 +65,10 @@ class GuestLog:
         The lines about Hyper-V, without their prefixes.
     others : int
         How many other lines there are.
+    events : tuple of GuestEvent
+        What those lines say whose form is known, of whatever part of the kernel.
+    odd, left : tuples of Unknown
+        Lines about Hyper-V of no form that is known, and lines of other parts of the kernel.
     """
 
     detected: str = ""
@@ -69,6 +80,9 @@ class GuestLog:
     misc: int | None = None
     lines: tuple[str, ...] = field(default=(), repr=False)
     others: int = 0
+    events: tuple[GuestEvent, ...] = field(default=(), repr=False)
+    odd: tuple[Unknown, ...] = field(default=(), repr=False)
+    left: tuple[Unknown, ...] = field(default=(), repr=False)
 
     @property
     def privileges(self) -> int | None:
@@ -118,6 +132,21 @@ class GuestLog:
         return [name for name in ABSENT if not self.holds(name)]
 
 
+def told_in_full(log: GuestLog) -> Iterator[str]:
+    """Tell a log line by line: what each says, what the VMBus version means, and what is not known."""
+    yield repr(log)
+    yield ""
+    yield _("What its lines say:")
+    yield from told(log.events)
+    if log.vmbus:
+        yield ""
+        yield from version_means(version_value(log.vmbus))
+    yield from left_over(log.odd)
+    if log.left:
+        yield _("Lines of other parts of the kernel:")
+        yield from left_over(log.left)
+
+
 def _set_bits(word: type[Word], value: int) -> Iterator[str]:
     for one in word.fields:
         if value >> one.lo & 1:
@@ -128,7 +157,7 @@ def _set_bits(word: type[Word], value: int) -> Iterator[str]:
         yield f"  bits {bits}: no name here"
 
 
-def guest_log(source: str | os.PathLike[str]) -> GuestLog:
+def guest_log(source: Source) -> GuestLog:
     """Read a boot log: a file, or the text itself (whatever holds a line break, or begins with a clock).
 
     Raises
@@ -137,27 +166,26 @@ def guest_log(source: str | os.PathLike[str]) -> GuestLog:
         For a text without a line about Hyper-V, numbers of more than 32 bits, two different statements of one thing,
         or whatever the import gate refuses.
     """
-    text = isinstance(source, str) and ("\n" in source or source.lstrip().startswith(("[", "Hyper", "hv_")))
-    name: Any = PASTED if text else source
-    if text:
-        data = str(source).encode("utf-8", "surrogatepass")
-        if len(data) > FILE_CAP:
-            raise BadFile(PASTED, "the text", f"{len(data):,} bytes", f"at most {FILE_CAP:,} bytes")
-    else:
-        data = content(source)
+    name, data = bytes_of(source)
     found: dict[str, Any] = {}
     ours, others = [], 0
+    events, odd, left = list[GuestEvent](), list[Unknown](), list[Unknown]()
     for number, line in enumerate(text_lines(name, data), 1):
         said = PREFIX.sub("", line.strip(), count=1).strip()
+        if event := event_of(number, line, said):
+            events.append(event)
         if not OURS.search(said):
             others += bool(said)
+            left += [unknown(number, said)] if said and not event else []
             continue
         ours.append(plain(said))
-        for key, value in _read(said):
+        read = list(_read(said))
+        odd += [] if event or read else [unknown(number, said)]
+        for key, value in read:
             _once(name, number, found, key, value)
     if not ours:
         raise BadFile(name, "the text", "no line about Hyper-V", "the boot log of a Hyper-V guest, as dmesg prints it")
-    return GuestLog(**found, lines=tuple(ours), others=others)
+    return GuestLog(**found, lines=tuple(ours), others=others, events=tuple(events), odd=tuple(odd), left=tuple(left))
 
 
 def _read(said: str) -> Iterator[tuple[str, Any]]:

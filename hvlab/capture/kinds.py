@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hvlab.capture.gate import JSON_CAP, content, directory, head, json_value, tail
+from hvlab.capture.source import Source, bytes_of, is_text
 from hvlab.capture.tables import NESTED_RULES, PAGE_TABLE_RULES
 from hvlab.errors import BadFile, plain
 
@@ -39,6 +39,7 @@ def _comes(capability: str) -> str:
     return f"comes with the {capability} capability"
 
 
+SHOWN: Final = 1 << 16  # bytes of a text that are looked at
 NOTHING: Final = "to read, with nothing to compare"
 
 KINDS: Final = {
@@ -65,14 +66,14 @@ KINDS: Final = {
         Kind("golden-control", "VMBus channel messages as bytes", _comes("VMBus"), True),
         Kind("golden-device", "device and SynIC messages as bytes", _comes("SynIC and device"), True),
         Kind("iommu", "a snapshot of an IOMMU (Intel VT-d)", _comes("IOMMU"), True),
-        Kind("vmbus-facts", "facts taken from a log of a Hyper-V guest", _comes("VMBus"), True),
-        Kind("dmesg", "a kernel log of a Hyper-V guest", _comes("VMBus")),
-        Kind("lsvmbus", "a listing of VMBus devices by lsvmbus", _comes("VMBus")),
-        Kind("ftrace", "an ftrace recording of VMBus events", _comes("VMBus")),
+        Kind("vmbus-facts", "facts taken from a log of a Hyper-V guest", NOTHING),
+        Kind("dmesg", "a kernel log of a Hyper-V guest"),
+        Kind("lsvmbus", "a listing of VMBus devices by lsvmbus"),
+        Kind("ftrace", "an ftrace recording of VMBus events"),
         Kind("kvm-trace", "a KVM trace of Hyper-V hypercalls and SynIC", oracle=True),
-        Kind("host-trace", "a trace of the host's end of VMBus", _comes("VMBus")),
-        Kind("sysfs", "the VMBus devices in a guest's sysfs", _comes("VMBus")),
-        Kind("cpu-flags", "the Hyper-V switches of an emulator's processor", _comes("VMBus")),
+        Kind("host-trace", "a trace of the host's end of VMBus"),
+        Kind("sysfs", "the VMBus devices in a guest's sysfs"),
+        Kind("cpu-flags", "the Hyper-V switches of an emulator's processor", NOTHING),
         Kind("vhd-fixed", "a fixed VHD disk image", _comes("storage")),
         Kind("vhd-dynamic", "a dynamic VHD disk image", _comes("storage")),
         Kind("vhdx", "a VHDX disk image", _comes("storage")),
@@ -98,24 +99,34 @@ MARKS: Final = {
     "nested-tables": "ncr3",
     "page-tables": "table_gpa",
 }
+LOOSE: Final = rb"^(?:[>|] ?)*[ \t]*"  # how a line of a pasted text may begin
+TASK: Final = LOOSE + rb"\S.{0,80}-\d+ +(?:\( *[\d-]+\) +)?\[\d{3,4}\] +(?:[\w.#]{2,10} +)?\d+\.\d+: +"
+DATE: Final = rb"(?:<\d+>|\w{1,8} *:\w{1,8} *: )?(?:\[ *\d+\.\d{6}\]|\[\w{3} \w{3} .{16}\]|.{0,80} kernel: )"
 TEXTS: Final = tuple(
     (name, re.compile(pattern, re.MULTILINE))
     for name, pattern in (
         ("lackey", rb"\A(?:(?:==|--)[^\n]{0,4096}\n|\r?\n)*(?:I  | [LSM] )[0-9a-fA-F]{1,16},\d{1,4}\r?$"),
-        ("lsvmbus", rb"^VMBUS ID {1,2}\d+: "),
+        ("lsvmbus", LOOSE + rb"VMBUS ID {1,3}\d+: "),
         ("kvm-trace", rb"^ *\S{1,80} +\[\d{3}\] \S{2,8} +\d+\.\d+: kvm_hv_"),
-        ("ftrace", rb"\A# tracer: |^ *\S{1,80}-\d+ +\[\d{3}\] \S{2,8} +\d+\.\d+: (?:vmbus_|vm[rt]x|hv_)"),
-        ("host-trace", rb"^\d+@\d+\.\d+:(?:vmbus|hv)_\w+ "),
-        ("sysfs", rb"^/sys/bus/(?:vmbus|acpi/devices/VMBUS)"),
-        ("dmesg", rb"^(?:\[ *\d+\.\d{6}\]|.{0,80} kernel: ).{0,160}(?:hv_[a-z]+|[Hh]yper-?[Vv])\b"),
+        ("ftrace", rb"\A# tracer: |" + TASK + rb"(?:vmbus_|hv_|\w+: \((?:vmbus|hv)_)"),
+        ("host-trace", LOOSE + rb"(?:\d+@\d+\.\d+:(?:vmbus|hv)_\w+ |vmbus_(?:recv_message|post_msg) type )"),
+        ("sysfs", LOOSE + rb"(?:==> )?/sys/(?:bus/(?:vmbus|acpi/devices/VMBUS)|devices/\S{1,200}VMBUS:)"),
+        ("dmesg", LOOSE + DATE + rb".{0,160}(?:hv_[a-z]+|[Hh]yper-?[Vv])\b"),
+        ("dmesg", LOOSE + rb"(?:Hyper-?V: |Hypervisor detected: |hv_[a-z]+: )"),
         ("cpu-flags", rb"\A[\w=-]{1,80}(?:,[\w=-]{1,80})*,hv-\w[\w,=-]*\s*\Z"),
         ("notes", rb"\A(?:# \S|---\r?\n\w+: )"),
     )
 )
+PASTABLE: Final = ("lsvmbus", "sysfs", "dmesg", "ftrace", "host-trace", "kvm-trace")
 
 
-def recognise(path: str | os.PathLike[str]) -> Kind:
-    """Which kind of file this is, gzipped or not; a file of no known kind is a `BadFile` that lists the known ones."""
+def recognise(path: Source) -> Kind:
+    """Which kind of file this is, gzipped or not; a file of no known kind is a `BadFile` that lists the known ones.
+
+    A text with a line break is no name of a file: it is what somebody pasted.
+    """
+    if is_text(path):
+        return _pasted(path)
     file, start = str(path), head(path)
     if not start:
         raise BadFile(file, "the file", "0 bytes", f"one of: {_known()}")
@@ -125,7 +136,7 @@ def recognise(path: str | os.PathLike[str]) -> Kind:
         return KINDS["vhdx"]
     if start.startswith(b"conectix"):
         return KINDS["vhd-dynamic"]
-    if re.match(rb"\s*(?:\{|\[(?! *\d+\.\d{6}\]))", start):
+    if re.match(rb"\s*(?:\{|\[(?! *\d+\.\d{6}\]|\w{3} \w{3} ))", start):
         return KINDS[_json(file, content(path))]
     if b"\0" not in start:
         for name, shape in TEXTS:
@@ -134,6 +145,14 @@ def recognise(path: str | os.PathLike[str]) -> Kind:
     elif start[510:512] == b"\x55\xaa" or tail(path).startswith(b"conectix"):
         return KINDS["vhd-fixed" if tail(path).startswith(b"conectix") else "raw-disk"]
     raise BadFile(file, "the file", f"bytes that begin {start[:16]!r}", f"one of: {_known()}")
+
+
+def _pasted(source: Source) -> Kind:
+    file, data = bytes_of(source)
+    for name, shape in TEXTS:
+        if name in PASTABLE and shape.search(data[:SHOWN]):
+            return KINDS[name]
+    raise BadFile(file, "the text", f"a text that begins {data[:16]!r}", f"one of: {_known(PASTABLE)}")
 
 
 def _archive(file: str, data: bytes) -> str:
@@ -177,6 +196,6 @@ def _vector_names() -> str:
     return ", ".join(kind.name for kind in KINDS.values() if "_" in kind.name)
 
 
-def _known() -> str:
-    ready = [kind.phrase for kind in KINDS.values() if kind.ready]
-    return "; ".join(ready) + "; or one of a later capability"
+def _known(names: Iterable[str] = ()) -> str:
+    ready = [kind.phrase for kind in KINDS.values() if kind.ready and (not names or kind.name in names)]
+    return "; ".join(ready) + ("" if names else "; or one of a later capability")

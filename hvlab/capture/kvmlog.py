@@ -6,13 +6,13 @@ One line is one event: ``TASK [CPU] FLAGS TIME: kvm_hv_synic_set_msr: vcpu_id 0 
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from hvlab.capture.gate import content, text_lines
+from hvlab.capture.gate import text_lines
+from hvlab.capture.source import Source, bytes_of
 from hvlab.errors import BadFile
 from hvlab.wire.hypercalls import CALLS
 from hvlab.wire.tlfs import Msr, Status
@@ -118,7 +118,7 @@ def _row(event: KvmEvent) -> tuple[str, str]:
     return event.kind.replace("_", " "), detail
 
 
-def kvm_log(path: str | os.PathLike[str]) -> KvmLog:
+def kvm_log(path: Source) -> KvmLog:
     """Read a trace of KVM's Hyper-V events, packed by gzip or not.
 
     Raises
@@ -127,7 +127,8 @@ def kvm_log(path: str | os.PathLike[str]) -> KvmLog:
         For a file without one such line, or one that the import gate refuses.
     """
     found, others = list[KvmEvent](), 0
-    for number, line in enumerate(text_lines(path, content(path)), 1):
+    path, data = bytes_of(path)
+    for number, line in enumerate(text_lines(path, data), 1):
         parts = LINE.match(line)
         if parts is None:
             others += bool(line.strip())

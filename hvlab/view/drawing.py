@@ -14,6 +14,12 @@ from hvlab.language import _
 WIDTH: Final = 844
 HATCHES: Final = {"stripes": "M0 0V8M4 0V8", "bars": "M0 2H8M0 6H8", "cross": "M0 0L8 8M8 0L0 8"}
 TURNED: Final = {"stripes": ' patternTransform="rotate(45)"'}
+RULES: Final = """
+.picture .bar { fill: var(--tint); stroke: var(--tone) } .picture .bar.plain { fill: var(--bg) }
+.picture .bar.solid { fill: var(--tone) } .picture .halo { fill: var(--bg); stroke: var(--line) }
+.picture .dashes { stroke-dasharray: 6 2 } .picture .dots { stroke-dasharray: 2 1 }
+.picture .ink { stroke: var(--soft); stroke-width: 1 } .picture .faint { stroke: var(--line); stroke-dasharray: 1 5 }
+"""
 Rows = Sequence[Sequence[str]]
 
 
@@ -102,4 +108,5 @@ def table(caption: str, head: Sequence[str], rows: Rows) -> str:
 
 
 def _right(cell: str) -> str:
-    return ' class="number"' if cell[:1].isdigit() and not cell.startswith("0x") else ""
+    counts = cell[:1].isdigit() and not cell.startswith("0x") and not {"-", "→"} & set(cell)
+    return ' class="number"' if counts else ""

@@ -6,21 +6,24 @@ file, printed, and where scripts are forbidden.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 
 from hvlab.capture import AddressTrace, NestedTables, Summary, TablesSummary, TraceSummary, VectorsSummary, summary
+from hvlab.capture.buslog import BusLog
 from hvlab.capture.describe import IN_FULL, tell
+from hvlab.capture.devices import DeviceList
+from hvlab.capture.guestlog import GuestLog
 from hvlab.capture.kinds import recognise
 from hvlab.capture.kvmlog import KvmLog
 from hvlab.capture.load import Capture, load
+from hvlab.capture.source import PASTED, Source, is_text
 from hvlab.errors import BadRequest, plain
 from hvlab.lab.study import behaviour
 from hvlab.language import _, lang
-from hvlab.view import maps, traces
-from hvlab.view.drawing import Drawing, figure, table
+from hvlab.view import bus, maps, traces
+from hvlab.view.drawing import RULES, Drawing, figure, table
 from hvlab.view.esm import source, squeeze
 from hvlab.view.kvmlanes import kvm_lanes
 
@@ -43,10 +46,6 @@ caption { text-align: left; font-weight: 600; padding: 4px 0 }
 th, td { text-align: left; vertical-align: top; padding: 3px 14px 3px 0; border-bottom: 1px solid var(--line);
   font-weight: 400; font-variant-numeric: tabular-nums }
 thead th { color: var(--soft); font-size: 13px } .number { text-align: right }
-.picture .bar { fill: var(--tint); stroke: var(--tone) } .picture .bar.plain { fill: var(--bg) }
-.picture .bar.solid { fill: var(--tone) } .picture .halo { fill: var(--bg); stroke: var(--line) }
-.picture .dashes { stroke-dasharray: 6 2 } .picture .dots { stroke-dasharray: 2 1 }
-.picture .ink { stroke: var(--soft); stroke-width: 1 } .picture .faint { stroke: var(--line); stroke-dasharray: 1 5 }
 @media (forced-colors: active) { .picture :is(rect, path) { stroke: CanvasText } .picture text { fill: CanvasText }
   .picture .bar { fill: Canvas } .picture .bar.solid { fill: CanvasText } .picture .halo { fill: Canvas } }
 @media print { details > * { display: revert } }
@@ -55,10 +54,10 @@ MOST_ANSWERS = 40
 POLICY = "default-src 'none';style-src 'unsafe-inline';img-src data:"
 
 
-def html(path: str | os.PathLike[str]) -> str:
+def html(path: Source) -> str:
     """The page of a file. A bad or unknown one is a `BadFile`, one that is still to come a page of one sentence."""
     kind = recognise(path)
-    shown = plain(Path(path).name, 64)
+    shown = PASTED.capitalize() if is_text(path) else plain(Path(path).name, 64)
     if not kind.ready:
         return page(shown, [section(_("What it is"), _words([f"{shown} is {kind.says()}."]))])
     capture = load(path)
@@ -67,6 +66,11 @@ def html(path: str | os.PathLike[str]) -> str:
         parts = [section(_("What it is"), _words(said))]
         parts += [section(_("Lanes"), "".join(drawn))] if (drawn := list(kvm_lanes(capture))) else []
         return page(shown, [*parts, section(_("How often"), _happened(capture))])
+    if isinstance(capture, DeviceList | BusLog | GuestLog):
+        opening = section(_("What it is"), _words([f"{shown} is {kind.phrase}."]))
+        return page(
+            shown, [opening, *(section(title, _words(said) + drawn) for title, said, drawn in bus.parts(capture))]
+        )
     numbers = summary(capture)
     first, *others = tell(capture, f"{shown} is {kind.phrase}.").split("\n\n")
     sections = [section(_("What it is"), _words(first.splitlines()) + "".join(_pictures(capture, numbers)))]
@@ -86,7 +90,7 @@ def page(title: str, sections: Iterable[str]) -> str:
         f'<!DOCTYPE html>\n<html lang="{lang()}"><head><meta charset="utf-8"><title>{escape(title)}: hvlab</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<style>{squeeze(source("picture.css") + CSS)}</style></head><body class="hvlab"><main>'
+        f'<style>{squeeze(source("picture.css") + RULES + CSS)}</style></head><body class="hvlab"><main>'
         f"<h1>{escape(title)}</h1>{''.join(sections)}</main></body></html>\n"
     )
 

@@ -24,9 +24,9 @@ PAIR = re.compile(r"light-dark\(([^,]+),\s*([^)]+)\)")
 
 
 @cache
-def style(dark: bool = False) -> str:
-    """The rules of `picture.css` with plain colours, so that any SVG renderer understands them."""
-    text = re.sub(r"/\*.*?\*/", "", source("picture.css"), flags=re.DOTALL)
+def style(dark: bool = False, more: str = "") -> str:
+    """The rules of `picture.css`, and more of their kind, with plain colours: any SVG renderer understands them."""
+    text = re.sub(r"/\*.*?\*/", "", source("picture.css"), flags=re.DOTALL) + more
     text = PAIR.sub(lambda pair: pair[2 if dark else 1].strip(), text)
     root, rules = text.split("}", 1)
     tokens = {name: VARIABLE.sub(lambda one: one[2] or "", value) for name, value in TOKEN.findall(root)}
@@ -57,10 +57,10 @@ def _for_tone(selector: str, body: str, tone: str, ink: str, tint: str) -> str:
     return f"{','.join(inside + itself)}{{{body}}}"
 
 
-def style_for(classes: set[str], dark: bool = False) -> str:
+def style_for(classes: set[str], dark: bool = False, more: str = "") -> str:
     """Only those rules that elements of these classes meet."""
     known, kept = classes | {"picture"}, []
-    for rule in style(dark).split("}")[:-1]:
+    for rule in style(dark, more).split("}")[:-1]:
         selectors, body = rule.split("{", 1)
         met = [one for one in selectors.split(",") if set(re.findall(r"\.([a-z][a-z0-9-]*)", one)) <= known]
         if met:

@@ -23,7 +23,7 @@ FOOTER = b"conectix" + bytes(504)
 
 VECTORS_HERE = ("x86_page_access", "x86_pkeys", "ept_permissions", "apic_priority", "apic_sequences", "synic_slots")
 
-LATER = [
+TEXTS = [
     ("dmesg", DMESG),
     ("dmesg", "Nov 22 22:45:01 guest kernel: Hyper-V: Host Build 10.0.14393.0-0-0\n"),
     ("lsvmbus", LSVMBUS),
@@ -32,6 +32,16 @@ LATER = [
     ("ftrace", FTRACE),
     ("host-trace", HOST),
     ("sysfs", "/sys/bus/vmbus:\ntotal 0\ndrwxr-xr-x 2 0 0 0 Nov 22 22:45 devices\n"),
+    ("dmesg", "[Mon Nov 30 12:00:00 2026] hv_vmbus: Vmbus version:5.3\n"),
+    ("dmesg", "hv_vmbus: Vmbus version:5.3\n"),
+    ("lsvmbus", "> VMBUS ID  1: Synthetic mouse\n"),
+    ("ftrace", "  insmod-92 [000] 14.450188: vmbus_on_msg_dpc:    msgtype=1\n"),
+    ("ftrace", "  insmod-92 [000] ..... 14.4: mine: (hv_post_message+0x0/0xf0 [hv_vmbus]) w0=0x3\n"),
+    ("sysfs", "/sys/bus/vmbus/devices/242ff919-07db-4180-9c2e-b86cb68c8c55/id:8\n"),
+    ("kvm-trace", KVM),
+]
+GUESTS = ("dmesg", "lsvmbus", "sysfs", "ftrace", "host-trace", "kvm-trace")
+LATER = [
     ("cpu-flags", "kvm=off,hv-relaxed,hv-vpindex,hv-synic,hv-stimer\n"),
     ("notes", "# Real inputs\n\ntext\n"),
     ("notes", "---\ntitle: Text\n---\n"),
@@ -53,6 +63,16 @@ def written(path, value):
         value = json.dumps(value, indent=1)
     path.write_bytes(value if isinstance(value, bytes) else value.encode())
     return path
+
+
+@pytest.mark.parametrize(("kind", "value"), TEXTS)
+def test_a_guests_text_is_told_by_its_lines_from_a_file_or_pasted(tmp_path, kind, value):
+    path = written(tmp_path / "no_name_helps", value)
+    packed = written(tmp_path / "packed", gzip.compress(path.read_bytes()))
+
+    assert recognise(path).name == recognise(packed).name == recognise(value).name == kind
+    assert repr(load(path)) == repr(load(packed)) == repr(load(value))
+    assert KINDS[kind].phrase in describe(value)
 
 
 @pytest.mark.parametrize(("kind", "value"), LATER)
@@ -107,7 +127,7 @@ def test_members_of_no_known_layout_are_refused(tmp_path):
 def test_every_kind_is_here_or_says_what_it_waits_for():
     here = {kind.name for kind in KINDS.values() if kind.ready}
 
-    assert here == {"page-tables", "nested-tables", "address-trace", "lackey", "kvm-trace", *VECTORS_HERE}
+    assert here == {"page-tables", "nested-tables", "address-trace", "lackey", *GUESTS, *VECTORS_HERE}
     for kind in KINDS.values():
         assert kind.ready or kind.says() == f"{kind.phrase}: {kind.waits_for}"
 
