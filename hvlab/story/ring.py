@@ -1,0 +1,397 @@
+"""The picture of a channel's two rings: each as a dial and as a strip, with the rule about the signal as a sentence."""
+
+from collections.abc import Iterator, Sequence
+from math import cos, pi, sin
+from typing import Final
+
+from hvlab.language import N_, _
+from hvlab.story.frame import Fact
+from hvlab.story.hostmap import Drawn, token
+from hvlab.story.picture import Element, Picture, box, faint, group, wire, words
+from hvlab.story.ring_state import COPIED, FOUND, PUBLISHED, READ, TRIGGER, Packet, Ring, rings_before
+from hvlab.story.steps import Step
+from hvlab.trace.journal import Trace
+from hvlab.trace.words import told
+from hvlab.wire.ring import GAP, TRAILER, PacketDescriptor
+
+WIDTH, HEIGHT, SIDE, HALF = 836, 436, 404, 428  # one ring is SIDE wide; the second begins at HALF
+CENTRE, MIDDLE, OUTER, INNER = 98, 132, 66, 48  # of the dial
+READ_AT, WRITE_AT, WAIT_AT = 32, 82, 14  # radii of the marks
+MOST_PARTS: Final = 32
+TEXTS: Final = 198  # where the words beside the dial begin
+STRIP, HIGH = 266, 26
+MOST_BLOCKS: Final = 40  # packets of a ring that the strip draws
+MOST_CHANNELS: Final = 3
+PHASES: Final = {
+    0: N_("its room is free again"),
+    COPIED: N_("copied, not yet published"),
+    PUBLISHED: N_("published"),
+    READ: N_("read, its room not yet given back"),
+}
+BELLS: Final = {  # why a signal is made or saved: the inputs, and what follows
+    0: ("", N_("no decision about a signal yet")),
+    1: (N_("mask {a}, but read index {b:hex} is not the old write index {c:hex}"),
+        N_("no signal: the reader is awake")),
+    2: (N_("mask {a}: nothing else is looked at"), N_("no signal: the reader has masked it")),
+    3: (N_("mask {a}, and read index {b:hex} = old write index {c:hex}"), N_("signal: the ring was empty")),
+    4: (N_("pending {c}"), N_("no signal about room: nobody waits")),
+    5: (N_("free {b}, {c} are waited for"), N_("no signal about room: not enough yet")),
+    6: (N_("free before {a}, {c} are waited for"), N_("no signal about room: there was room before")),
+    7: (N_("free {a} before, {b} now; {c} are waited for"), N_("signal: now there is room")),
+    8: (N_("mask {a}, read index {b:hex}, old write index {c:hex}"), N_("signal: this rule signals always")),
+    9: (N_("feature bit 0 is not set"), N_("no signal about room: the writer cannot wait")),
+    TRIGGER: (N_("trigger {a} set in the monitor page; it may wait {b:time}"),
+              N_("no hypercall: the hypervisor looks later")),
+    FOUND: (N_("trigger {a} found set after {b:time}"), N_("signal: the hypervisor looked at the page")),
+}  # fmt: skip
+Part = tuple[list[Element], list[Element]]
+
+
+def ring_words() -> dict[str, dict[int, str]]:
+    """Return the words of these pictures' facts."""
+    refused = _("Refused: {why}.")
+    return {
+        "packet_phase": {phase: _(text) for phase, text in PHASES.items()},
+        "bell_said": {why: _(text[1]) for why, text in BELLS.items()},
+        "refusal": {why: refused.format(why=text) if why else "" for why, text in told("verdict").items()},
+    }
+
+
+def rings(trace: Trace, steps: Sequence[Step], before: Trace | None) -> list[Drawn]:
+    """Return a picture of both rings for each channel whose rings a story tells of, three at most."""
+    named = {trace.fact(row, "channel") for row in range(len(trace)) if "ring" in trace.event(row).fields}
+    if not named:
+        return []
+    seen, values = rings_before(before), list[dict[tuple[int, int], dict[str, int]]]()
+    for step in steps:
+        for row in step.rows:
+            seen.read(trace, row)
+        values.append({key: _moment(one) for key, one in seen.rings.items()})
+    found = []
+    for channel in sorted(named)[:MOST_CHANNELS]:
+        both = [seen.rings.get((channel, ring), Ring(channel, ring)) for ring in (1, 2)]
+        found.append(_drawn(channel, both, values))
+    return found
+
+
+def _drawn(channel: int, both: Sequence[Ring], values: Sequence[dict[tuple[int, int], dict[str, int]]]) -> Drawn:
+    """The picture of one channel."""
+    layer, bind, facts, alt = list[Element](), list[Element](), list[Fact](), list[str]()
+    names = set[str]()
+    for one, left in zip(both, (0, HALF), strict=True):
+        for part in (_title(one, left), _dial(one, left), _beside(one, left), _strip(one, left), _sentence(one, left)):
+            layer += part[0]
+            bind += part[1]
+        own = _facts(one)
+        names |= {fact.name for fact in own}
+        facts += own
+        alt.append(_alt(one))
+    layer.append(faint(HALF - 12, 8, HALF - 12, HEIGHT - 8))
+    told_now = [
+        {_key(one) + name: value for one in both for name, value in now.get((channel, one.ring), {}).items()}
+        for now in values
+    ]
+    for one in both:
+        first, span = _window(one)
+        for now in told_now:
+            for mark in "wr":
+                index = now.get(f"{_key(one)}{mark}", 0)
+                now[f"{_key(one)}{mark}in"] = int(bool(now.get(f"{_key(one)}sound")) and first <= index <= first + span)
+    told_now = [{name: now.get(name, 0) for name in names} for now in told_now]
+    title = _("The two rings of channel {channel}").format(channel=channel)
+    picture = Picture(_("Rings {channel}").format(channel=channel), title, WIDTH, HEIGHT, layer, bind, " ".join(alt))
+    return Drawn(picture, facts, told_now)
+
+
+def _key(one: Ring) -> str:
+    return f"k{one.channel}r{one.ring}_"
+
+
+# facts ----------------------------------------------------------------------------------------------------------------
+
+
+def parts_of(size: int) -> int:
+    """Return in how many parts a dial is drawn: one for each 8 bytes of a short ring."""
+    return max(1, min(MOST_PARTS, size // GAP))
+
+
+def _moment(one: Ring) -> dict[str, int]:
+    """The facts of a ring at one moment, without its key."""
+    found = {"there": int(one.size > 0), "w": one.write, "r": one.read, "mask": min(one.mask, 1), "wait": one.pending}
+    lies = {"wlies": int(one.lies(one.write)), "rlies": int(one.lies(one.read))}
+    sound = not any(lies.values())
+    found |= {**lies, "used": one.used if sound else 0, "free": one.free if sound else 0, "sound": int(sound)}
+    found |= {**one.counts, "why": one.why, "verdict": one.verdict, "wrong": one.wrong}
+    found |= dict(zip("abc", one.inputs, strict=True))
+    now = one.now
+    found |= {"p": now.number if now else 0, "pat": now.at if now else 0, "pphase": now.phase if now else 0}
+    found |= {"plen": now.length if now else 0, "pkind": now.kind if now else 0}
+    found["ptid"] = now.transaction if now else 0
+    size = one.size or 1
+    for name, index, radius in (("w", one.write, WRITE_AT), ("r", one.read, READ_AT),
+                                ("p", one.write + one.pending + GAP, WAIT_AT),
+                                ("g", one.read - GAP // 2, (OUTER + INNER) // 2)):  # fmt: skip
+        x, y = _spot(index % size / size, radius)
+        found |= {f"{name}x": round(x), f"{name}y": round(y)}
+    found |= {f"s{at}": state for at, state in enumerate(_cover(one))}
+    return found | {f"b{packet.number}": packet.phase for packet in one.packets if packet.number <= MOST_BLOCKS}
+
+
+def _spot(share: float, radius: float) -> tuple[float, float]:
+    """A place on the dial: share of the way round, clockwise from the top."""
+    turn = 2 * pi * share
+    return CENTRE + radius * sin(turn), MIDDLE - radius * cos(turn)
+
+
+def _cover(one: Ring) -> list[int]:
+    """What each part of the dial holds: 0 nothing, else `COPIED`, `PUBLISHED` or `READ`."""
+    count = parts_of(one.size)
+    found = [0] * count
+    if not one.size or one.lies(one.write) or one.lies(one.read):
+        return found
+    spans = [(one.read, one.used, PUBLISHED)]
+    spans += [(packet.at, packet.whole, packet.phase) for packet in one.live()]
+    for begin, length, phase in spans:
+        if length > 0:
+            first, last = begin * count // one.size, (begin + length - 1) * count // one.size
+            for at in range(first, last + 1):
+                found[at % count] = phase
+    return found
+
+
+def _facts(one: Ring) -> list[Fact]:
+    """The declarations of a ring's facts; those of the state table have a label."""
+    key, way = _key(one), told("ring")[one.ring]
+    shown = (
+        ("r", N_("Channel {channel}, {way}: read index"), "hex"),
+        ("w", N_("Channel {channel}, {way}: write index"), "hex"),
+        ("used", N_("Channel {channel}, {way}: bytes used"), "dec"),
+        ("mask", N_("Channel {channel}, {way}: mask"), "dec"),
+        ("wait", N_("Channel {channel}, {way}: pending size"), "dec"),
+        ("signals", N_("Channel {channel}, {way}: signals"), "dec"),
+        ("saved", N_("Channel {channel}, {way}: signals saved"), "dec"),
+    )
+    found = [Fact(key + name, _(label).format(channel=one.channel, way=way), kind, True) for name, label, kind in shown]
+    kinds = {"verdict": "enum:verdict", "wrong": "hex", "pat": "hex", "pkind": "enum:packet", "ptid": "hex"}
+    plain = (
+        "there",
+        "win",
+        "rin",
+        "wlies",
+        "rlies",
+        "free",
+        "sound",
+        "writes",
+        "reads",
+        "refused",
+        "why",
+        "verdict",
+        "wrong",
+    )
+    names = [*plain, "a", "b", "c", "p", "pat", "pphase", "plen", "pkind", "ptid"]
+    names += [f"{mark}{axis}" for mark in "wrpg" for axis in "xy"]
+    names += [f"s{at}" for at in range(parts_of(one.size))]
+    names += [f"b{packet.number}" for packet in one.packets if packet.number <= MOST_BLOCKS]
+    return found + [Fact(key + name, kind=kinds.get(name, "dec")) for name in names]
+
+
+def _put(text: str, one: Ring, kinds: dict[str, str] | None = None) -> str:
+    """Put a ring's facts into a sentence: ``{used}`` becomes the fact of this ring."""
+    key = _key(one)
+    out, rest = "", text
+    while "{" in rest:
+        head, _brace, rest = rest.partition("{")
+        name, _end, rest = rest.partition("}")
+        name, colon, kind = name.partition(":")
+        kind = kind or (kinds or {}).get(name, "")
+        out += f"{head}{{{key}{name}{':' + kind if colon or kind else ''}}}"
+    return out + rest
+
+
+# the picture ----------------------------------------------------------------------------------------------------------
+
+
+def _title(one: Ring, left: int) -> Part:
+    way = told("ring")[one.ring]
+    text = _("{way}: {size} bytes").format(way=way, size=f"{one.size:,}") if one.size else way
+    layer: list[Element] = [words("", left + 6, 18, text, "label title", SIDE - 10)]
+    key = _key(one)
+    idle = words(f"{key}idle", left + 6, 38, _("nothing of it is known yet"), "small soft", SIDE - 10)
+    return [*layer, idle], [["show", f"{key}idle", f"{key}there", [0]]]
+
+
+def _dial(one: Ring, left: int) -> Part:
+    """The ring as a ring: what is in it, R inside, W outside, the gap, and how far a waiting writer looks."""
+    key, count = _key(one), parts_of(one.size)
+    layer, bind = list[Element](), list[Element]()
+    for at in range(count):
+        id = f"{key}s{at}"
+        layer.append(["path", id, "cell data", {"d": _segment(at, count, left)}, ""])
+        bind += [["lit", id, id, [PUBLISHED, READ]], ["class", id, id, {str(COPIED): "dashed", str(READ): "hatched"}]]
+    gap = group(f"{key}gap", [["path", "", "solid", {"d": "M0 -6L6 0L0 6L-6 0Z"}, ""]], "signal")
+    layer.append(group(f"{key}gapon", [gap]))
+    marks = (("w", "W", "sound", "data"), ("r", "R", "sound", "data"), ("p", "P", "wait", "signal"))
+    for mark, letter, shown, tone in marks:
+        content = [
+            ["circle", "", "plain", {"cx": 0, "cy": 0, "r": 9}, ""],
+            words("", 0, 4, letter, "small title middle"),
+        ]
+        id = f"{key}{mark}m"
+        layer.append(group(f"{id}on", [group(id, content, tone)]))
+        bind += [["attr", id, f"move-{axis}", f"{key}{mark}{axis}", 1, left if axis == "x" else 0] for axis in "xy"]
+        bind.append(["show", f"{id}on", f"{key}{shown}"])
+    bind += [["attr", f"{key}gap", f"move-{axis}", f"{key}g{axis}", 1, left if axis == "x" else 0] for axis in "xy"]
+    bind.append(["show", f"{key}gapon", f"{key}sound"])
+    return [group(f"{key}dial", layer)], [*bind, ["show", f"{key}dial", f"{key}there"]]
+
+
+def _segment(at: int, count: int, left: int) -> str:
+    """One part of the dial as a path."""
+    begin, end = at / count, (at + 1) / count
+    corners = [_spot(share, radius) for share, radius in ((begin, OUTER), (end, OUTER), (end, INNER), (begin, INNER))]
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = [(round(x + left, 1), round(y, 1)) for x, y in corners]
+    large = int(count == 1)
+    return (f"M{ax:g} {ay:g}A{OUTER} {OUTER} 0 {large} 1 {bx:g} {by:g}L{cx:g} {cy:g}"
+            f"A{INNER} {INNER} 0 {large} 0 {dx:g} {dy:g}Z")  # fmt: skip
+
+
+def _beside(one: Ring, left: int) -> Part:
+    """Beside the dial: indices, room, mask as an eye, who waits, counters, and an index that lies."""
+    key, x = _key(one), left + TEXTS
+    lines = (
+        ("read", 52, "label title", _("R read {r:hex}")),
+        ("write", 72, "label title", _("W write {w:hex}")),
+        ("room", 92, "label", _("used {used}, free {free}")),
+        ("tally", 186, "small", _("written {writes}, read {reads}, refused {refused}")),
+        ("bells", 204, "small", _("signals {signals}, saved {saved}")),
+    )
+    layer: list[Element] = [words(f"{key}{id}", x, y, "", look, SIDE - TEXTS - 4) for id, y, look, _text in lines]
+    bind: list[Element] = [["say", f"{key}{id}", _put(text, one)] for id, _y, _look, text in lines]
+    layer += [
+        group("", [["path", "", "solid", {"d": f"M{x + 6} 102L{x + 12} 108L{x + 6} 114L{x} 108Z"}, ""]], "signal"),
+        words("", x + 18, 112, _("the 8 bytes never filled"), "small soft", SIDE - TEXTS - 22),
+        *_eye(key, x, 132),
+        words(f"{key}maskt", x + 32, 137, "", "label", SIDE - TEXTS - 36),
+        words(f"{key}waitt", x, 160, "", "label", SIDE - TEXTS - 4),
+    ]
+    bind += [
+        ["show", f"{key}open", f"{key}mask", [0]],
+        ["show", f"{key}shut", f"{key}mask"],
+        ["say", f"{key}maskt", {"fact": f"{key}mask", "cases": {"0": _("mask 0: open")}, "else": _("mask 1: shut")}],
+        ["say", f"{key}waitt", {"fact": f"{key}wait", "cases": {"0": _("pending 0: nobody waits")},
+                                "else": _put(_("P waits for {wait} bytes"), one)}],
+    ]  # fmt: skip
+    for mark, text in (("w", N_("write index {w:hex}: outside")), ("r", N_("read index {r:hex}: outside"))):
+        id, y = f"{key}{mark}lie", 222 if mark == "w" else 222
+        content = [token("", "!", x + 8, y - 4), words(f"{id}t", x + 24, y, "", "label fault", SIDE - TEXTS - 28)]
+        layer.append(group(id, content))
+        bind += [["say", f"{id}t", _put(_(text), one)], ["show", id, f"{key}{mark}lies"]]
+    return [group(f"{key}beside", layer)], [*bind, ["show", f"{key}beside", f"{key}there"]]
+
+
+def _eye(key: str, x: float, y: float) -> list[Element]:
+    """The reader's mask as an eye: open, or shut."""
+    lid = f"M{x} {y}Q{x + 12} {y - 12} {x + 24} {y}"
+    shut = f"M{x} {y}Q{x + 12} {y + 10} {x + 24} {y}M{x + 4} {y + 4}l-3 5M{x + 12} {y + 6}v6M{x + 20} {y + 4}l3 5"
+    whole = [["path", "", "plain", {"d": f"{lid}Q{x + 12} {y + 12} {x} {y}Z"}, ""]]
+    whole.append(["circle", "", "solid", {"cx": x + 12, "cy": y, "r": 4}, ""])
+    return [group(f"{key}open", whole, "signal"), group(f"{key}shut", [wire("", shut, "")], "signal")]
+
+
+def _window(one: Ring) -> tuple[int, int]:
+    """Which bytes of the ring the strip draws: those that its packets use, all of them if they wrap."""
+    drawn = [packet for packet in one.packets if packet.number <= MOST_BLOCKS]
+    if not drawn or any(packet.at + packet.whole > one.size for packet in drawn):
+        return 0, max(one.size, 1)
+    first = min(packet.at for packet in drawn)
+    last = max(packet.at + packet.whole for packet in drawn)
+    return first, max(last - first, 64)
+
+
+def _strip(one: Ring, left: int) -> Part:
+    """The ring as a strip: packets as blocks with descriptor, data and trailer; R below, W above."""
+    key, (first, span) = _key(one), _window(one)
+    begin, wide = left + 6, SIDE - 12
+    scale = wide / span
+    said = _("packets in the ring, from {first} to {last}").format(first=f"{first:#x}", last=f"{first + span:#x}")
+    layer: list[Element] = [
+        words("", begin, STRIP - 18, said, "small soft", wide),
+        box("", begin, STRIP, wide, HIGH, "plain"),
+    ]
+    bind: list[Element] = []
+    for packet in one.packets:
+        if packet.number > MOST_BLOCKS:
+            break
+        id = f"{key}b{packet.number}"
+        layer.append(group(id, list(_block(packet, one, begin, first, scale)), "data"))
+        bind += [["show", id, id], ["lit", id, f"{key}p", [packet.number]]]
+        bind += [["class", f"{id}{k}", id, {str(COPIED): "dashed", str(READ): "hatched"}]
+                 for k in range(len(_pieces(packet, one)))]  # fmt: skip
+    low, high = STRIP + HIGH + 4, STRIP - 4
+    for mark, y, turn in (("w", high, -1), ("r", low, 1)):
+        id = f"{key}{mark}s"
+        shape = ["path", "", "solid", {"d": f"M0 {y}l-5 {8 * turn}h10Z"}, ""]
+        name = words("", 8, y + (9 if turn > 0 else -1), mark.upper(), "small title")
+        layer.append(group(f"{id}on", [group(id, [shape, name], "data")]))
+        bind.append(["attr", id, "move-x", f"{key}{mark}", round(scale, 4), round(begin - first * scale, 2)])
+        bind.append(["show", f"{id}on", f"{key}{mark}in"])
+    packet_line = _put(_("packet {p} at {pat:hex}: {pkind:enum:packet}, {plen} bytes and 8 of trailer"), one)
+    phase_line = _put(_("transaction {ptid:hex}; {pphase:enum:packet_phase}"), one)
+    for id, y, text in (("pl", STRIP + 60, packet_line), ("pp", STRIP + 78, phase_line)):
+        layer.append(words(f"{key}{id}", begin, y, "", "small", wide))
+        bind.append(["say", f"{key}{id}", {"fact": f"{key}p", "cases": {"0": ""}, "else": text}])
+    return [group(f"{key}strip", layer)], [*bind, ["show", f"{key}strip", f"{key}there"]]
+
+
+def _pieces(packet: Packet, one: Ring) -> list[tuple[int, int]]:
+    """A packet's stretch of the ring; two where it wraps."""
+    end = packet.at + packet.whole
+    return [(packet.at, packet.whole)] if end <= one.size else [(packet.at, one.size - packet.at), (0, end - one.size)]
+
+
+def _block(packet: Packet, one: Ring, begin: float, first: int, scale: float) -> Iterator[Element]:
+    """One packet: descriptor, what it carries, and trailer apart where there is room, and its number."""
+    id = f"{_key(one)}b{packet.number}"
+    for k, (at, length) in enumerate(_pieces(packet, one)):
+        x, wide = round(begin + (at - first) * scale, 1), round(max(length * scale, 2), 1)
+        yield box(f"{id}{k}", x, STRIP + 2, wide, HIGH - 4, "cell")
+        if k == 0 and length == packet.whole and wide > 60:
+            cuts = [x + PacketDescriptor.size * scale, x + (length - TRAILER) * scale]
+            yield wire("", "".join(f"M{cut:.1f} {STRIP + 2}v{HIGH - 4}" for cut in cuts))
+        if wide >= 9 + 7 * len(str(packet.number)):
+            yield words("", x + wide / 2, STRIP + 18, str(packet.number), "small title middle")
+
+
+def _sentence(one: Ring, left: int) -> Part:
+    """The rule about the signal with its inputs and what follows; and what a reader refused."""
+    key, x, wide = _key(one), left + 6, SIDE - 12
+    inputs = {str(why): _put(_(text[0]), one) if text[0] else "" for why, text in BELLS.items()}
+    verdicts = {str(why): _(text[1]) for why, text in BELLS.items()}
+    layer: list[Element] = [
+        words(f"{key}rule", x, 372, "", "small", wide),
+        group(f"{key}bell", [words(f"{key}bellt", x, 392, "", "label title", wide)]),
+        group(f"{key}no", [token("", "!", x + 8, 412), words(f"{key}not", x + 24, 417, "", "label fault", wide - 26)]),
+    ]
+    refused = _put(_("at {wrong:hex}: {verdict:enum:verdict}"), one)
+    bind: list[Element] = [
+        ["say", f"{key}rule", {"fact": f"{key}why", "cases": inputs, "else": ""}],
+        ["say", f"{key}bellt", {"fact": f"{key}why", "cases": verdicts, "else": ""}],
+        ["class", f"{key}bellt", f"{key}why", {str(why): "signal" for why in (3, 7, 8, FOUND)}],
+        ["say", f"{key}not", refused],
+        ["show", f"{key}no", f"{key}verdict"],
+        ["show", f"{key}bell", f"{key}there"],
+    ]
+    return layer, bind
+
+
+def _alt(one: Ring) -> str:
+    """The picture in words, with the last decision about a signal."""
+    way = told("ring")[one.ring]
+    said = _(
+        "{way}: read {r:hex}, write {w:hex}, {used} bytes used, {free} free, mask {mask}, pending {wait}; "
+        "{why:enum:bell_said}. {verdict:enum:refusal}"
+    )
+    return _put(said.replace("{way}", way[:1].upper() + way[1:]), one)
+
+
+__all__ = ["Drawn", "ring_words", "rings"]
