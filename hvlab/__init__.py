@@ -51,6 +51,7 @@ _HOME: dict[str, str] = {
     "every_knob": "hvlab.lab.knobs",
     "explain": "hvlab.view.explain",
     "exit_log": "hvlab.capture.exits",
+    "export": "hvlab.view.export",
     "flush_block": "hvlab.lab.calling",
     "glossary": "hvlab.lab.glossary",
     "guest_log": "hvlab.capture.guestlog",

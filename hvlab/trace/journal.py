@@ -81,7 +81,13 @@ class Trace:
         return key.hexdigest()
 
     def to_json(self) -> str:
-        """Write the trace with event names, never bare numbers."""
+        """Write the trace with event names, never bare numbers.
+
+        Schema 1 is one object: ``schema``, the number 1; ``events``, a list with a list of ten for each row, in order:
+        the event's name, simulated time in nanoseconds, the virtual processor (-1: none), the row of the cause (-1:
+        none recorded), and six words, whose names the event's declaration gives; words that it does not use are 0.
+        All are whole numbers of 64 bits with a sign. Another number after ``schema`` is another form.
+        """
         rows = [[name, *row[1:]] for name, row in zip(self.kinds(), self.rows.tolist(), strict=True)]
         return json.dumps({"schema": 1, "events": rows})
 

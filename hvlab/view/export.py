@@ -11,10 +11,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from hvlab.errors import BadRequest
 from hvlab.language import _
-from hvlab.story.frame import NONE
+from hvlab.story.host import COLUMNS
 from hvlab.story.storyboard import HEADS, Storyboard, canonical
+from hvlab.story.walk import story_of, trace_of
 from hvlab.view.esm import css, join
+from hvlab.view.perfetto import Slice, chrome_json, exact, owners_of, perfetto
 from hvlab.view.still import still_html
 from hvlab.view.still import svg as still_svg
 from hvlab.view.words import spoken
@@ -134,36 +137,31 @@ def as_json(story: Storyboard, out: str | Path | None = None) -> str:
     return _write(json.dumps(data, indent=1, ensure_ascii=False) + "\n", out)
 
 
-def chrome_trace(story: Storyboard, out: str | Path | None = None) -> str:
-    """The story for Perfetto and chrome://tracing: one thread a place, causes as arrows."""
-    places, events = story.scene["places"], []
-    for at, place in enumerate(places):
-        events.append({"ph": "M", "name": "thread_name", "pid": 0, "tid": at, "args": {"name": place["label"]}})
-    columns, rows = story.columns, story.rows()
+def chrome_trace(story: Storyboard, out: str | Path | None = None, ordered: bool = False) -> str:
+    """The story for Perfetto and chrome://tracing: a partition is a process, a place a thread, causes are arrows."""
+    places, columns, rows = story.scene["places"], story.columns, story.rows()
+    owner = [_owner(place["name"]) for place in places] + [(0, "")]
+    used = sorted({min(int(at), len(places)) for at in columns["src"]})
+    threads = {(owner[at][0], at): places[at]["label"] if at < len(places) else _("nowhere") for at in used}
+    slices = []
     for k in range(len(story)):
-        place, start = int(columns["src"][k]), float(columns["time"][k]) / 1000
-        tid = len(places) if place == NONE else place
+        at = min(int(columns["src"][k]), len(places))
+        kind = story.scene["kinds"][int(columns["kind"][k])]
+        words = {name: exact(value) for name, value in story.words_at(k).items()}
+        args = {"frame": k, "says": rows[k]["what"], **words}
         cause = int(columns["cause"][k])
-        name = story.scene["kinds"][int(columns["kind"][k])]["name"]
-        events.append(
-            {
-                "ph": "X",
-                "name": name,
-                "pid": 0,
-                "tid": tid,
-                "ts": start,
-                "dur": 0.001,
-                "args": {"says": rows[k]["what"]},
-            }
-        )
-        if cause >= 0:
-            other = int(columns["src"][cause])
-            source = {"ts": float(columns["time"][cause]) / 1000, "tid": len(places) if other == NONE else other}
-            events.append({"ph": "s", "id": k, "name": "cause", "cat": "cause", "pid": 0, **source})
-            events.append(
-                {"ph": "f", "bp": "e", "id": k, "name": "cause", "cat": "cause", "pid": 0, "tid": tid, "ts": start}
-            )
-    return _write(json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}, separators=(",", ":")) + "\n", out)
+        slices.append(Slice(owner[at][0], at, int(columns["time"][k]), kind["name"], kind["tone"], args, cause))
+    processes = {owner[at][0]: owner[at][1] or story.title for at in used}
+    about = {"what": story.title, "frames": len(story), "digest": story.digest(), "ordered": ordered}
+    return _write(chrome_json(slices, processes, threads, about, ordered), out)
+
+
+def _owner(place: str) -> tuple[int, str]:
+    """The process of a place: the columns of the map of a host are partitions, what lies below them is the machine."""
+    column = place.partition(".")[0]
+    if column in COLUMNS:
+        return 1 + list(COLUMNS).index(column), _(COLUMNS[column][0])
+    return 0, ""
 
 
 def csv(story: Storyboard, out: str | Path | None = None) -> str:
@@ -174,3 +172,46 @@ def csv(story: Storyboard, out: str | Path | None = None) -> str:
     for row in story.rows():
         writer.writerow(["'" + text if text[:1] in ("=", "+", "-", "@", "\t") else text for text in row.values()])
     return _write(buffer.getvalue(), out)
+
+
+FORMS = (".html", ".svg", ".trace.json", ".json", ".csv")
+
+
+def export(what: Any, path: str | Path, ordered: bool = False) -> Path:
+    """Write a run or a story to a file whose name says in which form.
+
+    Parameters
+    ----------
+    what
+        A story, a trace, or what carries one: a machine (its last action), a step, a run of a scenario.
+    path
+        ``.html`` a page that works on its own, ``.svg`` its first frame, ``.csv`` its table; ``.json`` the data, with
+        the version of their schema; ``.trace.json`` a Chrome trace for Perfetto. The story of a trace is the one that
+        `show` would show.
+    ordered
+        Of a Chrome trace: one row after the other, where many share a moment.
+
+    Raises
+    ------
+    BadRequest
+        For another ending, or for what is no run.
+    """
+    path = Path(path)
+    form = next((one for one in FORMS if path.name.endswith(one)), "")
+    if not form:
+        raise BadRequest(f"the form of {path.name}", attempt=", ".join(FORMS))
+    if form in (".json", ".trace.json") and not isinstance(getattr(what, "story", what), Storyboard):
+        trace = trace_of(what)
+        owners = owners_of(what) if hasattr(what, "children") else None
+        _write(trace.to_json() + "\n" if form == ".json" else perfetto(trace, owners, ordered), path)
+        return path
+    story = story_of(what)
+    if form == ".trace.json":
+        chrome_trace(story, path, ordered)
+    else:
+        {".html": html, ".svg": _first, ".json": as_json, ".csv": csv}[form](story, path)
+    return path
+
+
+def _first(story: Storyboard, out: Path) -> str:
+    return svg(story, 0, out)

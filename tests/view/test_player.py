@@ -192,8 +192,11 @@ def test_a_chrome_trace_has_each_frame_on_the_thread_of_its_place_and_each_cause
     events = json.loads(export.chrome_trace(story))["traceEvents"]
     causes = int((story.columns["cause"] >= 0).sum())
 
-    assert [sum(event["ph"] == kind for event in events) for kind in "MXsf"] == [3, len(story), causes, causes]
-    assert {event["args"]["name"] for event in events if event["ph"] == "M"} == {"User code", "Counter logic", "Memory"}
+    assert [sum(event["ph"] == kind for event in events) for kind in "Xsf"] == [len(story), causes, causes]
+    names = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    places = [story.scene["places"][at]["label"] for at in story.columns["src"]]
+    assert [names[event["tid"]] for event in events if event["ph"] == "X"] == places
+    assert set(names.values()) == set(places) == {"User code", "Counter logic"}
 
 
 def test_csv_is_the_table_and_no_formula():
