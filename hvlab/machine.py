@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hvlab.capture.tables import NestedTables, PageTables
+from hvlab.child.kernel import Kernel
 from hvlab.child.program import BUDGET, Program
 from hvlab.errors import BadRequest
 from hvlab.hardware import clock, processor, recorded
@@ -27,6 +28,7 @@ from hvlab.hypervisor.partition import AMD, INTEL, ROOT, STATE, vps_of
 from hvlab.hypervisor.shares import Timed, choose, share
 from hvlab.hypervisor.vp import Fault, Vp
 from hvlab.root.vid import EVERY_RIGHT, Partition, Vid
+from hvlab.root.vmbus import RootVmbus
 from hvlab.root.vmwp import Worker
 from hvlab.root.winhv import RootMemory, WinHv
 from hvlab.trace.journal import Trace
@@ -73,6 +75,7 @@ class Snapshot:
     mem: Words
     software: Any
     walked: tuple[frozenset[int], bool]
+    bus: Any
 
 
 class Child:
@@ -136,6 +139,7 @@ class Child:
         with self.machine.action():
             self.machine.vid.destroy(self.partition)
             del self.machine.children[self.name]
+            self.machine.kernels.pop(self.name, None)
         return self.machine.trace
 
 
@@ -216,6 +220,8 @@ class Machine(Timed):
         for lp in range(processor.LPS):
             geometry.into(state["lp"][0, lp]["tlb"])
         self.children: dict[str, Child] = {}
+        self.kernels: dict[str, Kernel] = {}
+        self._vmbus: RootVmbus | None = None
 
     # what it consists of ---------------------------------------------------------------------------------------------
 
@@ -290,6 +296,21 @@ class Machine(Timed):
             self.children[name] = Child(self, name, partition)
         return self.children[name]
 
+    @property
+    def vmbus(self) -> RootVmbus:
+        """The root's VMBus, switched on when somebody asks for it first."""
+        if self._vmbus is None:
+            with self.action():
+                self._vmbus = RootVmbus(self.vid)
+        return self._vmbus
+
+    def boot_kernel(self, child: Child, kind: str = "linux", **how: Any) -> Kernel:
+        """Let a child boot a kernel that knows VMBus (`child.kernel.Kernel`)."""
+        pages = 1 + max(child.partition.pages)
+        with self.action():
+            self.kernels[child.name] = Kernel(child.vps, pages, kind, **how)
+        return self.kernels[child.name]
+
     # knobs of scenarios ----------------------------------------------------------------------------------------------
 
     def _knob(name: str, doc: str) -> Any:  # type: ignore[misc]
@@ -362,7 +383,9 @@ class Machine(Timed):
         workers = {name: child.worker.saved() for name, child in self.children.items()}
         software = copy.deepcopy((vid.winhv.memory.free, vid.partitions, names, workers)) if vid else None
         walked = frozenset(self.hv.walked), self.hv.walked_unseen
-        return Snapshot(self.state.copy(), self.mem.copy(), software, walked)
+        kernels = {name: (kernel, kernel.saved()) for name, kernel in self.kernels.items()}
+        bus = (self._vmbus, self._vmbus.saved() if self._vmbus else None), kernels
+        return Snapshot(self.state.copy(), self.mem.copy(), software, walked, bus)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this machine."""
@@ -378,6 +401,16 @@ class Machine(Timed):
             self.children = {name: Child(self, name, partitions[number]) for name, number in names.items()}
             for name, saved in workers.items():
                 self.children[name].worker.restore(saved)
+        self._restore_bus(snapshot.bus)
+
+    def _restore_bus(self, bus: Any) -> None:
+        """Put back what the drivers of VMBus hold."""
+        (self._vmbus, saved), kernels = bus
+        if self._vmbus is not None:
+            self._vmbus.restore(saved)
+        self.kernels = {name: kernel for name, (kernel, _) in kernels.items()}
+        for kernel, record in kernels.values():
+            kernel.restore(record)
 
     def page_map(self) -> Words:
         """Return the owner of each page: a partition's id, 0 for the hypervisor, -1 where there is no memory."""

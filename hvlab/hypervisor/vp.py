@@ -269,6 +269,11 @@ class Vp(Instructions, Windows):
         best = int(apic.deliverable(self._hv.state[0], self.number))
         return Interrupts(irr, isr, int(a["tpr"]), int(apic.ppr(a)), None if best < 0 else best)
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether an interrupt can be taken now."""
+        return bool(apic.deliverable(self._hv.state[0], self.number) >= 0)
+
     def take_interrupt(self) -> int | None:
         """Take what is deliverable, as the processor does between two instructions; return its vector (2: an NMI)."""
         return self._vector(int(clockwork.ACCEPT))

@@ -82,6 +82,11 @@ class Window:
                 hv.unsettled = True  # a walker read one of these pages as a table
         return int(answer)
 
+    @property
+    def spas(self) -> list[int]:
+        """Where the pages lie, for what is told; the software does not know it."""
+        return [] if self.resolve() else [int(spa) for spa in self._places[SPA]]
+
     def tell(self, name: str, /, **words: int) -> int:
         """Say what its user did, as `Windows.tell`."""
         return self.user.tell(name, **words)

@@ -5,6 +5,7 @@ Source of the order: Linux drivers/hv/mshv_root_main.c and mshv_root_hv_call.c (
 SIMPLER THAN REAL: a few pages are deposited at first, where Linux gives 208.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from hvlab.errors import BadRequest
@@ -35,6 +36,7 @@ class Partition:
     vps: int
     pages: dict[int, int] = field(default_factory=dict)  # the child's page -> the root's page
     message_gpns: dict[int, int] = field(default_factory=dict)  # VP index -> page of its intercept messages
+    pinned: dict[int, int] = field(default_factory=dict)  # the child's page -> in how many page lists it is
 
 
 @dataclass
@@ -44,6 +46,7 @@ class Vid:
     winhv: WinHv
     deposit: int = 8
     partitions: dict[int, Partition] = field(default_factory=dict)
+    before_destroy: list[Callable[[int], None]] = field(default_factory=list)  # who lets go of a partition first
 
     def create_partition(
         self,
@@ -97,9 +100,28 @@ class Vid:
         self.winhv.call_list("MapGpaPages", [page], partition_id=partition.partition_id, gpn=gpn, flags=rights)
 
     def remove_memory(self, partition: Partition, gpn: int, pages: int) -> None:
-        """Take pages back from a partition."""
+        """Take pages back from a partition.
+
+        The rule that a page in a page list (GPADL) stays lives here, in the root's driver: the hypervisor knows
+        nothing of VMBus.
+
+        Raises
+        ------
+        BadRequest
+            If one of them is in a page list that lives.
+        """
+        held = [k for k in range(gpn, gpn + pages) if k in partition.pinned]
+        if held:
+            raise BadRequest(f"page {held[0]:#x} of partition {partition.partition_id}", "it is in a GPADL", "after it")
         self.winhv.call_list("UnmapGpaPages", pages, step="gpn", partition_id=partition.partition_id, gpn=gpn)
         self.winhv.memory.give([partition.pages.pop(k) for k in range(gpn, gpn + pages)])
+
+    def pin(self, partition: Partition, gpns: Iterable[int], count: int) -> None:
+        """Count in how many page lists pages of a partition are; while in one, a page stays (I14)."""
+        for gpn in gpns:
+            left = partition.pinned.pop(gpn, 0) + count
+            if left:
+                partition.pinned[gpn] = left
 
     def set_registers(self, partition: Partition, index: int, values: dict[Register, int]) -> None:
         """Set registers of a virtual processor."""
@@ -127,6 +149,8 @@ class Vid:
     def destroy(self, partition: Partition) -> None:
         """Take a partition down: finalize, withdraw what is in its pool, delete."""
         number = partition.partition_id
+        for let_go in self.before_destroy:
+            let_go(number)
         self.winhv.call("FinalizePartition", partition_id=number)
         self.winhv.withdraw(number)
         self.winhv.call("DeletePartition", partition_id=number)

@@ -82,10 +82,12 @@ class WinHv:
         Where the pages of input, output and deposits come from.
     deposit_step : int
         Pages to deposit when the hypervisor asks for memory.
+    physical : bool
+        Whether it writes and reads its blocks by physical address: a driver that knows where its pages are.
     """
 
-    def __init__(self, vp: Vp, memory: RootMemory, deposit_step: int = 4) -> None:
-        self.vp, self.memory, self.deposit_step = vp, memory, deposit_step
+    def __init__(self, vp: Vp, memory: RootMemory, deposit_step: int = 4, physical: bool = False) -> None:
+        self.vp, self.memory, self.deposit_step, self.physical = vp, memory, deposit_step, physical
         self.input_gpn, self.output_gpn, self.hypercall_gpn = memory.take(3)
 
     def establish(self) -> None:
@@ -106,7 +108,8 @@ class WinHv:
             words = [int.from_bytes(block[k : k + 8], "little") for k in (0, 8)]
             answer = self.vp.hypercall(control, *words)
         else:
-            if block and (fault := self.vp.write(self.input_gpn * PAGE, block)):
+            write = self.vp.write_gpa if self.physical else self.vp.write
+            if block and (fault := write(self.input_gpn * PAGE, block)):
                 raise CallFailed(call.name, f"input block: {fault.kind}", 0)
             answer = self.vp.hypercall(control, self.input_gpn * PAGE, self.output_gpn * PAGE)
         if isinstance(answer, Fault):
@@ -185,7 +188,8 @@ class WinHv:
             self.deposit(pool, self.deposit_step)
 
     def _output(self, kind: type[Struct], count: int) -> list[Any]:
-        data = self.vp.read(self.output_gpn * PAGE, max(kind.size * count, 1))
+        read = self.vp.read_gpa if self.physical else self.vp.read
+        data = read(self.output_gpn * PAGE, max(kind.size * count, 1))
         if isinstance(data, Fault):
             raise CallFailed("output block", data.kind, 0)
         return [kind.decode(data[k * kind.size :]) for k in range(count)]
