@@ -62,7 +62,9 @@ class Letter:
     spa: int = 0
     vp: int = -1
     sint: int = -1
-    data: bytes = b""
+    data: bytes = b""  # the slot while the message was in it
+    slot: bytes = b""  # the slot as it is, until it is free
+    heard: bool = False
 
     @property
     def payload(self) -> bytes:
@@ -125,8 +127,9 @@ class Bus:
         tell = getattr(self, f"on_{name}", None)
         if tell is not None:
             tell(actor, words, row)
-        if self.now is not None and self.now.where == IN_ITS_SLOT:
-            self._look(self.now)
+        for letter in self.letters if "new" in words else ():
+            if letter.where == IN_ITS_SLOT and letter.spa <= words.get("spa", -1) < letter.spa + SLOT:
+                self._look(letter)
 
     def channel(self, number: int) -> Channel:
         """Return a channel."""
@@ -167,7 +170,11 @@ class Bus:
     def _look(self, letter: Letter) -> None:
         """Read what lies in the slot, and learn from it what the events do not say."""
         data = self.words.bytes(letter.spa)
-        if data == letter.data:
+        if data == letter.slot:
+            return
+        letter.slot = data
+        if letter.data and letter.data[0] == vmbus.MESSAGE_TYPE != data[0]:
+            letter.where = TAKEN
             return
         letter.data = data
         if data[0] != vmbus.MESSAGE_TYPE:
@@ -190,10 +197,11 @@ class Bus:
     def on_channel_message_taken(self, actor: int, words: Facts, row: int) -> None:
         self.counts["heard"] += 1
         sender = ROOT if self.side(actor) == CHILD else CHILD
-        there = [one for one in self.letters if one.side == sender and one.where == IN_ITS_SLOT]
+        there = [one for one in self.letters if one.side == sender and one.where in (IN_ITS_SLOT, TAKEN)]
+        there = [one for one in there if not one.heard]
         if there:
             self.now = there[0]
-            self.now.where = TAKEN
+            self.now.where, self.now.heard = TAKEN, True
 
     def on_message_refused(self, actor: int, words: Facts, row: int) -> None:
         mine = [one for one in self.letters if one.side == self.side(actor) and one.where == ON_ITS_WAY]
@@ -210,8 +218,9 @@ class Bus:
         self.version, self.connection = words["version"], words["connection"]
 
     def on_version_refused(self, actor: int, words: Facts, row: int) -> None:
-        self.counts["versions_refused"] += 1
-        self.refused.append(words["version"])
+        if words["version"] not in self.refused:  # both sides say so
+            self.counts["versions_refused"] += 1
+            self.refused.append(words["version"])
 
     def on_channel_state_changed(self, actor: int, words: Facts, row: int) -> None:
         self.channel(words["channel"])

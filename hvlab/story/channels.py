@@ -12,7 +12,7 @@ from typing import Any, Final
 from hvlab.errors import BadRequest
 from hvlab.language import N_, _
 from hvlab.story.channel_panel import channel_words, channels
-from hvlab.story.frame import Fact, Frame, Page
+from hvlab.story.frame import Fact, Frame, Kind
 from hvlab.story.gate import Gate
 from hvlab.story.host import places
 from hvlab.story.hostmap import Drawn, host_map
@@ -26,8 +26,8 @@ from hvlab.story.steps import SYNIC, VMBUS, Reader, Step
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.synic_state import SYNIC_MSRS
 from hvlab.story.synic_watch import slots_pages
-from hvlab.story.system import SystemLens, kinds_told
-from hvlab.story.walk import trace_of
+from hvlab.story.system import SystemLens
+from hvlab.story.walk import of_bus, trace_of
 from hvlab.trace.journal import Trace
 from hvlab.wire.hypercalls import CODES
 
@@ -69,7 +69,7 @@ RUNS: Final = {
 }
 OPENS: Final = frozenset(
     {"channel_message_sent", "packet_written", "packet_refused", "packet_read", "packet_rejected", "timer_expired"}
-    | {"interrupt_mask_set", "trigger_found", "guest_throttled"}
+    | {"trigger_found", "guest_throttled"}
 )
 LEADS: Final = (
     *("message_refused", "gpadl_refused", "channel_message_refused", "packet_rejected", "packet_refused"),
@@ -78,6 +78,16 @@ LEADS: Final = (
     *("interrupt_mask_set", "pending_size_set"),
 )
 HEARD: Final = ("event_flag_set", "event_flag_already_set", "event_flag_cleared", "flags_read", "flags_overwritten")
+PLAIN: Final = {  # of messages that are about no channel: the name and sentence of their frames
+    "channel_message_sent": (
+        "bus_message_sent",
+        N_("VP {actor} sends {number:enum:channel_message} on connection {connection:hex}."),
+    ),
+    "channel_message_taken": (
+        "bus_message_taken",
+        N_("VP {actor} takes {number:enum:channel_message} out of its slot."),
+    ),
+}
 ABOUT: Final = N_("Both sides share nothing but memory, hypercalls and interrupts; every message lies in a slot first.")
 
 
@@ -120,7 +130,7 @@ class ChannelLens(SystemLens):
         return Storyboard.from_frames(
             title or title_of(trace),
             self.written(trace, told, drawn, shown, writes),
-            kinds=kinds_told(self.kinds(), trace),
+            kinds=[kind for kind in self.kinds() if kind.name in {step.kind for step in told}],
             facts=[*self.facts(trace), *(fact for one in drawn for fact in one.facts)],
             pictures=[one.picture for one in drawn],
             gates=gates,
@@ -152,12 +162,12 @@ class ChannelLens(SystemLens):
         for rows in groups:
             step = reader.step(rows, frame_of, len(found), "bit")
             lead = self.lead(trace, rows)
-            name = trace.event(lead).name
+            name = kind_of(trace, lead)
             src, dst, letter = reader.move(lead)
             found.append(
                 replace(step, lead=lead, kind=name, words=trace.facts(lead), src=src, dst=dst,
                         letter="F" if name in HEARD else letter, phase=phases[lead], actor=int(trace.rows[lead, 2]),
-                        request=requests[lead])
+                        lane=reader.lane(lead), request=requests[lead])
             )  # fmt: skip
         return found
 
@@ -177,7 +187,10 @@ class ChannelLens(SystemLens):
         for row in kept:
             name = trace.event(row).name
             waits = name in AHEAD and not (name == "memory_written" and trace.fact(row, "spa") >> 12 in shared)
-            if waits and (not ahead or trace.event(ahead[-1]).name == name):
+            if waits:
+                if ahead and trace.event(ahead[-1]).name != name:
+                    frame += ahead
+                    ahead = []
                 ahead.append(row)
                 continue
             carries = bool(ahead) and name in AHEAD[trace.event(ahead[0]).name]
@@ -210,6 +223,12 @@ class ChannelLens(SystemLens):
             return trace.fact(row, "code") in CALLS
         return name in TELLS
 
+    def kinds(self) -> list[Kind]:
+        """Return the kinds of its frames: a message that is about no channel says none."""
+        found = [replace(kind, letter="F") if kind.name in HEARD else kind for kind in super().kinds()]
+        by_name = {kind.name: kind for kind in found}
+        return found + [replace(by_name[name], name=plain, says=_(says)) for name, (plain, says) in PLAIN.items()]
+
     def facts(self, trace: Trace) -> list[Fact]:
         """Return its facts, beside those of the pictures."""
         return [replace(fact, panel=fact.name == "now") for fact in super().facts(trace)]
@@ -236,6 +255,12 @@ def shared_pages(trace: Trace, before: Trace | None) -> frozenset[int]:
     return frozenset(found)
 
 
+def kind_of(trace: Trace, row: int) -> str:
+    """Return the kind of a frame that a row leads."""
+    name = trace.event(row).name
+    return PLAIN[name][0] if name in PLAIN and not trace.fact(row, "channel") else name
+
+
 def course(trace: Trace) -> tuple[list[str], list[int]]:
     """Return the sub-goal of each row, and the number of the message or packet that it belongs to."""
     phases, requests, phase, request = list[str](), list[int](), "", 0
@@ -247,11 +272,6 @@ def course(trace: Trace) -> tuple[list[str], list[int]]:
         phases.append(phase)
         requests.append(request)
     return phases, requests
-
-
-def of_bus(trace: Trace) -> bool:
-    """Whether a trace tells of channels or rings."""
-    return bool(VMBUS.keys() & set(trace.kinds()))
 
 
 def title_of(trace: Trace) -> str:
@@ -278,4 +298,4 @@ def bus_story(what: Any, grain: str = "event", title: str = "", before: Trace | 
     return ChannelLens(grain, before=earlier).story(what, title)
 
 
-__all__ = ["PHASES", "ChannelLens", "Page", "bus_story", "of_bus"]
+__all__ = ["PHASES", "ChannelLens", "bus_story", "of_bus"]

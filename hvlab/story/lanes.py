@@ -30,12 +30,12 @@ LANES: Final = (
 )
 WIDTH: Final = 836
 HEIGHT: Final = 430
-LEFT, RIGHT = 128, 744
+LEFT, RIGHT = 128, 748
 BANDS, PHASES, TOP, LANE = 3, 28, 50, 39  # tops of requests, sub-goals and lanes; height of a lane
 BIN: Final = 36  # px of the axis that share a mark
 MOST_MARKS: Final = 400
 MOST_HOPS = 128
-SHARPEST: Final = "!XMIHW"  # which of several tokens a mark shows
+SHARPEST: Final = "!XVRMFIHW"  # which of several tokens a mark shows
 LETTER_WIDTH: Final = 7.4
 UPPER, LOWER = 9, 25  # a lane has two rows of marks: what travels between privileges, and memory
 
@@ -48,7 +48,7 @@ class Axis:
     end: int
     ordered: bool = False
     left: float = LEFT + 14
-    right: float = RIGHT - 32
+    right: float = RIGHT - 36  # the last mark has a count of two digits beside it
 
     def x(self, time: int) -> float:
         """Return where a moment stands."""
@@ -98,7 +98,7 @@ def lanes(
     many = len(steps) > MOST_MARKS
     layer, bind = _ground(axis, _(waits) if waits else "", ordered)
     bands = [] if axis.ordered else [_bands(steps, axis), _phase_bands(steps, axis)]
-    for part in (*bands, arrows(edges, marks, many), _marks(marks, many)):
+    for part in (*bands, arrows(edges, marks, (LEFT, RIGHT), many), _marks(marks, many)):
         layer += part[0]
         bind += part[1]
     facts = [Fact("line_x"), Fact("reach"), Fact("hops"), Fact("because"), Fact("lane_tale")]
@@ -276,8 +276,12 @@ def _phase_bands(steps: Sequence[Step], axis: Axis) -> tuple[list[Element], list
 
 
 def name_of(steps: Sequence[Step]) -> str:
-    """Return what a request is: the name of its hypercall, or of what it does."""
+    """Return what a request is: the name of its channel message or hypercall, or of what it does."""
     for step in steps:
+        if step.kind in ("channel_message_sent", "bus_message_sent"):
+            return ENUMS["channel_message"].get(step.words["number"]) or _("channel message")
+        if step.kind in ("packet_written", "packet_read"):
+            return _("packet written") if step.kind == "packet_written" else _("packet read")
         if step.kind in ("hypercall_entered", "call_made"):
             return ENUMS["call"].get(step.words["code"]) or _("call {code}").format(code=hex(step.words["code"]))
     kinds = [step.kind for step in steps]

@@ -93,11 +93,10 @@ def messages(trace: Trace, steps: Sequence[Step], before: Trace | None, root: in
             if now is None or now not in bus.letters[first:]:
                 continue
             at = bus.letters.index(now, first) - first
-            if now.data and at < MOST_PAGES and held.get(at) != now.data:
+            if now.slot and at < MOST_PAGES and held.get(at) != now.slot:
                 names.setdefault(at, named(at, now))
-                written += [(names[at], offset, data) for offset, data in changes(held.get(at, b""), now.data)]
-                held[at] = now.data
-                whole[at] = now.data if now.data[0] == vmbus.MESSAGE_TYPE else whole.get(at, now.data)
+                written += [(names[at], offset, data) for offset, data in changes(held.get(at, b""), now.slot)]
+                held[at], whole[at] = now.slot, now.data
         writes.append(written)
         values.append(_moment(bus.now, lines, heads))
     facts = [Fact("msg_state"), Fact("msg_head", kind="enum:msg_head"), Fact("msg_said", kind="enum:msg_said")]
@@ -236,12 +235,12 @@ def _picture() -> Picture:
         content = [
             words(f"{id}a", AT, y + 12, "", "small code soft"),
             words(f"{id}r", RAW, y + 12, "", "small code"),
-            words(f"{id}n", NAME, y + 12, "", "small title"),
+            words(f"{id}n", NAME, y + 12, "", "small"),
             words(f"{id}v", VALUE, y + 12, "", "small"),
         ]
         layer.append(group(id, content))
         bind += [["text", f"{id}{mark}", id, f"enum:{name}"] for mark, name in zip("arnv", COLUMNS, strict=True)]
-        bind += [["show", id, id], ["changed", id, id]]
+        bind.append(["show", id, id])
     alt = {"fact": "msg_state", "cases": {str(k): _(text) for k, text in STATES.items() if k in (NOTHING, FAILED)},
            "else": _("{msg_head:enum:msg_head}. {msg_said:enum:msg_said}.")}  # fmt: skip
     return Picture(_("Message"), _("A channel message as it lies in its slot"), WIDTH, TOP + LINE * LINES + 6, layer,

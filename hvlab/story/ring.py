@@ -14,7 +14,7 @@ from hvlab.trace.journal import Trace
 from hvlab.trace.words import told
 from hvlab.wire.ring import GAP, TRAILER, PacketDescriptor
 
-WIDTH, HEIGHT, SIDE, HALF = 836, 436, 404, 428  # one ring is SIDE wide; the second begins at HALF
+WIDTH, HEIGHT, SIDE, HALF = 836, 444, 404, 428  # one ring is SIDE wide; the second begins at HALF
 CENTRE, MIDDLE, OUTER, INNER = 98, 132, 66, 48  # of the dial
 READ_AT, WRITE_AT, WAIT_AT = 32, 82, 14  # radii of the marks
 MOST_PARTS: Final = 32
@@ -125,7 +125,7 @@ def _moment(one: Ring) -> dict[str, int]:
     found |= dict(zip("abc", one.inputs, strict=True))
     now = one.now
     found |= {"p": now.number if now else 0, "pat": now.at if now else 0, "pphase": now.phase if now else 0}
-    found |= {"plen": now.length if now else 0, "pkind": now.kind if now else 0}
+    found |= {"plen": now.length - PacketDescriptor.size if now else 0, "pkind": now.kind if now else 0}
     found["ptid"] = now.transaction if now else 0
     size = one.size or 1
     for name, index, radius in (("w", one.write, WRITE_AT), ("r", one.read, READ_AT),
@@ -261,12 +261,15 @@ def _beside(one: Ring, left: int) -> Part:
     lines = (
         ("read", 52, "label title", _("R read {r:hex}")),
         ("write", 72, "label title", _("W write {w:hex}")),
-        ("room", 92, "label", _("used {used}, free {free}")),
         ("tally", 186, "small", _("written {writes}, read {reads}, refused {refused}")),
         ("bells", 204, "small", _("signals {signals}, saved {saved}")),
     )
     layer: list[Element] = [words(f"{key}{id}", x, y, "", look, SIDE - TEXTS - 4) for id, y, look, _text in lines]
     bind: list[Element] = [["say", f"{key}{id}", _put(text, one)] for id, _y, _look, text in lines]
+    layer.append(words(f"{key}room", x, 92, "", "label", SIDE - TEXTS - 4))
+    room = {"fact": f"{key}sound", "cases": {"0": _("what is used nobody knows")},
+            "else": _put(_("used {used}, free {free}"), one)}  # fmt: skip
+    bind.append(["say", f"{key}room", room])
     layer += [
         group("", [["path", "", "solid", {"d": f"M{x + 6} 102L{x + 12} 108L{x + 6} 114L{x} 108Z"}, ""]], "signal"),
         words("", x + 18, 112, _("the 8 bytes never filled"), "small soft", SIDE - TEXTS - 22),
@@ -281,9 +284,10 @@ def _beside(one: Ring, left: int) -> Part:
         ["say", f"{key}waitt", {"fact": f"{key}wait", "cases": {"0": _("pending 0: nobody waits")},
                                 "else": _put(_("P waits for {wait} bytes"), one)}],
     ]  # fmt: skip
-    for mark, text in (("w", N_("write index {w:hex}: outside")), ("r", N_("read index {r:hex}: outside"))):
-        id, y = f"{key}{mark}lie", 222 if mark == "w" else 222
-        content = [token("", "!", x + 8, y - 4), words(f"{id}t", x + 24, y, "", "label fault", SIDE - TEXTS - 28)]
+    lies = (("w", left + 16, N_("W {w:hex} is no index here")), ("r", x, N_("R {r:hex} is no index here")))
+    for mark, at, text in lies:
+        id = f"{key}{mark}lie"
+        content = [token("", "!", at, 226), words(f"{id}t", at + 16, 231, "", "label fault", 170)]
         layer.append(group(id, content))
         bind += [["say", f"{id}t", _put(_(text), one)], ["show", id, f"{key}{mark}lies"]]
     return [group(f"{key}beside", layer)], [*bind, ["show", f"{key}beside", f"{key}there"]]
@@ -311,7 +315,7 @@ def _window(one: Ring) -> tuple[int, int]:
 def _strip(one: Ring, left: int) -> Part:
     """The ring as a strip: packets as blocks with descriptor, data and trailer; R below, W above."""
     key, (first, span) = _key(one), _window(one)
-    begin, wide = left + 6, SIDE - 12
+    begin, wide = left + 6, SIDE - 30
     scale = wide / span
     said = _("packets in the ring, from {first} to {last}").format(first=f"{first:#x}", last=f"{first + span:#x}")
     layer: list[Element] = [
@@ -335,11 +339,15 @@ def _strip(one: Ring, left: int) -> Part:
         layer.append(group(f"{id}on", [group(id, [shape, name], "data")]))
         bind.append(["attr", id, "move-x", f"{key}{mark}", round(scale, 4), round(begin - first * scale, 2)])
         bind.append(["show", f"{id}on", f"{key}{mark}in"])
-    packet_line = _put(_("packet {p} at {pat:hex}: {pkind:enum:packet}, {plen} bytes and 8 of trailer"), one)
-    phase_line = _put(_("transaction {ptid:hex}; {pphase:enum:packet_phase}"), one)
-    for id, y, text in (("pl", STRIP + 60, packet_line), ("pp", STRIP + 78, phase_line)):
-        layer.append(words(f"{key}{id}", begin, y, "", "small", wide))
-        bind.append(["say", f"{key}{id}", {"fact": f"{key}p", "cases": {"0": ""}, "else": text}])
+    lines = (
+        _("packet {p} at {pat:hex}: {pkind:enum:packet}, transaction {ptid:hex}"),
+        _("descriptor 16, data and padding {plen}, trailer 8"),
+        _("now: {pphase:enum:packet_phase}"),
+    )
+    for at, text in enumerate(lines):
+        id = f"{key}pl{at}"
+        layer.append(words(id, begin, STRIP + 60 + 18 * at, "", "small", SIDE - 12))
+        bind.append(["say", id, {"fact": f"{key}p", "cases": {"0": ""}, "else": _put(text, one)}])
     return [group(f"{key}strip", layer)], [*bind, ["show", f"{key}strip", f"{key}there"]]
 
 
@@ -358,6 +366,7 @@ def _block(packet: Packet, one: Ring, begin: float, first: int, scale: float) ->
         if k == 0 and length == packet.whole and wide > 60:
             cuts = [x + PacketDescriptor.size * scale, x + (length - TRAILER) * scale]
             yield wire("", "".join(f"M{cut:.1f} {STRIP + 2}v{HIGH - 4}" for cut in cuts))
+            x, wide = cuts[0], cuts[1] - cuts[0]
         if wide >= 9 + 7 * len(str(packet.number)):
             yield words("", x + wide / 2, STRIP + 18, str(packet.number), "small title middle")
 
@@ -368,9 +377,9 @@ def _sentence(one: Ring, left: int) -> Part:
     inputs = {str(why): _put(_(text[0]), one) if text[0] else "" for why, text in BELLS.items()}
     verdicts = {str(why): _(text[1]) for why, text in BELLS.items()}
     layer: list[Element] = [
-        words(f"{key}rule", x, 372, "", "small", wide),
-        group(f"{key}bell", [words(f"{key}bellt", x, 392, "", "label title", wide)]),
-        group(f"{key}no", [token("", "!", x + 8, 412), words(f"{key}not", x + 24, 417, "", "label fault", wide - 26)]),
+        words(f"{key}rule", x, 388, "", "small", wide),
+        group(f"{key}bell", [words(f"{key}bellt", x, 407, "", "label title", wide)]),
+        group(f"{key}no", [token("", "!", x + 8, 424), words(f"{key}not", x + 24, 429, "", "label fault", wide - 26)]),
     ]
     refused = _put(_("at {wrong:hex}: {verdict:enum:verdict}"), one)
     bind: list[Element] = [

@@ -161,8 +161,8 @@ def trace_of(what: Any) -> Trace:
 def story_of(what: Any, grain: str = "event", title: str = "", lens: Any = None) -> Storyboard:
     """Return a story as it is (also one that a hint or a run carries), or tell a trace (also that of a step).
 
-    Without a lens that is the one of the whole machine where software takes part, of interrupts where only an interrupt
-    controller or the scheduler does, else that of a translation.
+    Without a lens that is the one of a VMBus where there is one, of the whole machine where software takes part, of
+    interrupts where only an interrupt controller or the scheduler does, else that of a translation.
     """
     held = getattr(what, "story", what)
     if lens is None and isinstance(held, Storyboard):
@@ -171,6 +171,10 @@ def story_of(what: Any, grain: str = "event", title: str = "", lens: Any = None)
     if lens is not None:
         told: Storyboard = lens.story(trace, title)
         return told
+    if of_bus(trace):
+        from hvlab.story.channels import ChannelLens  # that lens reads this module
+
+        return ChannelLens(grain, before=getattr(what, "before", None)).story(trace, title)
     if of_interrupts(trace):
         from hvlab.story.interrupts import InterruptLens  # that lens reads this module
 
@@ -192,6 +196,13 @@ def of_interrupts(trace: Trace) -> bool:
 
     names = set(trace.kinds())
     return bool(names & {*INTERRUPTS, *SCHEDULING}) and not names & (OF_MACHINE | frozenset(PHASE_OF))
+
+
+def of_bus(trace: Trace) -> bool:
+    """Whether a trace tells of a VMBus: of channels, shared pages or rings."""
+    from hvlab.story.steps import VMBUS  # that module reads a lens of this one
+
+    return bool(VMBUS.keys() & set(trace.kinds()))
 
 
 def of_letters(trace: Trace) -> bool:
