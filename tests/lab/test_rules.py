@@ -7,7 +7,7 @@ from small_toml import put
 
 from hvlab.errors import BadFile, BadRequest
 from hvlab.lab import rules, tables
-from hvlab.trace import hypervisor_events  # noqa: F401  the catalogue is filled by importing it
+from hvlab.trace import vmbus_events  # noqa: F401  the catalogue is filled by importing it
 from hvlab.trace.event import CATALOGUE
 
 DISPUTES = {  # points on which the sources disagree, and the rule that shows both sides
