@@ -121,7 +121,7 @@ class _Judge:
 
     def __init__(self, messages: Sequence[BusMessage]) -> None:
         self.messages = messages
-        self.places: dict[int, list[int]] = defaultdict(list)
+        self.places: dict[int, list[int]] = defaultdict(list)  # by type
         self.bodies: dict[object, list[int]] = defaultdict(list)
         answers: dict[int, _Answers] = defaultdict(_Answers)
         for at, message in enumerate(messages):
@@ -168,18 +168,19 @@ class _Judge:
 
     def _next(self, number: int, at: int) -> int:
         """The place of the next message of a type; the end where there is none."""
-        places = self.places[number]
+        places = self.places.get(number, [])
         k = bisect_right(places, at)
         return places[k] if k < len(places) else len(self.messages)
 
     def _before(self) -> Iterator[Row]:
-        """What a connection begins with, if the recording begins later."""
-        numbers = [message.number for message in self.messages]
-        for first, after in ((bus.CONTACT, bus.REQUEST_OFFERS), (bus.REQUEST_OFFERS, bus.OPEN)):
-            if first not in numbers and any(number not in (bus.CONTACT, bus.VERSION_RESPONSE) for number in numbers):
-                yield Row(first, MISSING, None, _("the recording begins later"))
-            if after == bus.OPEN and first not in numbers and bus.ALL_OFFERS not in numbers:
-                yield Row(bus.ALL_OFFERS, MISSING, None, _("the recording begins later"))
+        """What a connection begins with, if something later is recorded without it."""
+        there = set(self.places)
+        if not there - {bus.CONTACT, bus.VERSION_RESPONSE}:
+            return
+        says = _("no such message is recorded") if bus.CONTACT in there else _("the recording begins later")
+        for number in (bus.CONTACT, bus.REQUEST_OFFERS, bus.ALL_OFFERS):
+            if number not in there and not (number == bus.ALL_OFFERS and bus.REQUEST_OFFERS in there):
+                yield Row(number, MISSING, None, says)
 
     def _rows(self, at: int) -> Iterator[Row]:
         message = self.messages[at]

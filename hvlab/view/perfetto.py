@@ -1,10 +1,10 @@
-"""A run for the viewers of Chrome traces: ui.perfetto.dev, chrome://tracing, speedscope.
+"""A run for the viewers of Chrome traces, Perfetto above all (ui.perfetto.dev).
 
 The form is the Trace Event Format as JSON. A partition is a process, a place on one of its virtual processors is a
 thread, a row is a complete event (``X``), and a cause is a flow from one row to another (``s`` to ``f``). Times are
 simulated; the format counts microseconds, so a nanosecond is 0.001. A row has no duration of its own: it is written
-with 0, and viewers show a mark. ``ordered`` writes one microsecond for each row instead, so that rows of one moment
-stand side by side; then time is not to scale.
+with 0, and viewers stack rows of one moment. ``ordered`` writes one microsecond for each row instead, so that they
+stand side by side; then time is not to scale. Tried with the trace processor and screen of Perfetto 52.
 
 Numbers beyond 2**53 are written as text: JavaScript would round them.
 """

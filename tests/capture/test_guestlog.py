@@ -3,7 +3,7 @@
 import pytest
 
 from hvlab.capture.callog import call_log
-from hvlab.capture.guestlog import guest_log
+from hvlab.capture.guestlog import guest_log, told_in_full
 from hvlab.capture.samples import sample, texts
 from hvlab.errors import BadFile
 
@@ -130,3 +130,46 @@ def test_a_call_whose_answer_was_cut_off_keeps_its_place(tmp_path):
     log = call_log(path)
 
     assert (log.calls[0].rax, log.others, len(log)) == (None, 1, 1) and "?" in repr(log)
+
+
+# line by line ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "[    0.865112] ",
+        "[    0.865112][    T1] ",
+        "[    0.865112] [    T1] ",
+        "<6>[    0.865112] ",
+        "kern  :info  : [    0.865112] ",
+        "Jun  1 12:00:00 some-host kernel: [    0.865112] ",
+        "2022-06-01T12:00:00.000000+00:00 some-host kernel: [    0.865112] ",
+        "[Wed Jun  1 12:00:00 2022] ",
+        "",
+    ],
+)
+def test_a_line_says_the_same_behind_any_prefix_and_keeps_the_kernels_clock(prefix):
+    log = guest_log(f"{prefix}hv_vmbus: Vmbus version:5.3\n{prefix}hv_vmbus: registering driver hv_netvsc\nx\n")
+
+    assert [(event.kind, event.words) for event in log.events] == [("vmbus_ver", ("5.3",)), ("reg", ("hv_netvsc",))]
+    assert {event.seconds for event in log.events} == {0.865112 if "0.865112" in prefix else -1.0}
+    assert log.vmbus == "5.3" and "some-host" not in "\n".join(told_in_full(log))
+
+
+def test_lines_that_mean_nothing_are_shown_those_about_hyper_v_apart():
+    log = guest_log("Hyper-V: something new\nhv_vmbus: Vmbus version:9.9\nusb 1-1: new device\n")
+    text = "\n".join(told_in_full(log))
+
+    assert [one.text for one in log.odd] == ["Hyper-V: something new"]
+    assert [one.text for one in log.left] == ["usb 1-1: new device"] and log.others == 1
+    assert "line 1: Hyper-V: something new" in text and "line 3: usb 1-1: new device" in text
+    assert "VMBus 9.9: no such version is known here." in text
+
+
+def test_a_version_is_told_with_what_it_has_and_what_it_lacks():
+    text = "\n".join(told_in_full(guest_log("hv_vmbus: Vmbus version:4.1\n")))
+
+    assert "the first host that speaks it is Windows 10 version 1709" in text
+    assert "has, since 4.1: MODIFYCHANNEL" in text and "lacks, as of 5.3: an answer to MODIFYCHANNEL" in text
+    assert "lacks, as of 4.1" not in text and "has, since 5.0" not in text
