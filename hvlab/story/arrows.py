@@ -9,8 +9,9 @@ from hvlab.story.picture import Element, group, wire, words
 
 NEAR: Final = 14  # px: marks this close stand above each other
 DIGITS: Final = 16  # px that a number of two digits takes
-ABOVE, BELOW = 10, 3  # px that a small text takes over and under its baseline
+ABOVE, BELOW = 12, 4  # px that a small text takes over and under its baseline
 PART: Final = 64  # px of the picture that are looked through together
+FAR: Final = 10_000  # px: further down than any picture reaches
 MARK, TEXT = 1, 8  # how bad it is to cover one
 
 
@@ -61,8 +62,10 @@ class Spot(NamedTuple):
 class Taken:
     """What of the picture is taken: by marks and their counts for every arrow, by numbers for arrows that follow."""
 
-    def __init__(self, marks: Sequence[Mark], bars: bool) -> None:
+    def __init__(self, marks: Sequence[Mark], bars: bool, sides: tuple[float, float]) -> None:
         self.parts: dict[int, list[tuple[Room, int, frozenset[int]]]] = defaultdict(list)
+        for outside in (sides[0] - PART, sides[1]):
+            self._take(Room(outside, 0, outside + PART, FAR), TEXT)
         for mark in marks:
             self._take(Room(mark.x - 10, mark.y - 8, mark.x + 10, mark.y + 8), MARK)
             if len(mark.steps) > 1:
@@ -86,7 +89,7 @@ class Taken:
 
 
 def arrows(
-    edges: Sequence[tuple[int, int]], marks: Sequence[Mark], bars: bool = False
+    edges: Sequence[tuple[int, int]], marks: Sequence[Mark], sides: tuple[float, float], bars: bool = False
 ) -> tuple[list[Element], list[Element]]:
     """Return arrows from cause to effect, numbered from the first cause on.
 
@@ -96,10 +99,12 @@ def arrows(
         Pairs of marks by their place in `marks`; the fact ``hop0`` is the number of the first one, 0 while hidden.
     marks
         The marks, where they stand.
+    sides
+        Where lanes begin and end.
     bars
         Are marks drawn as bars, of which each has its count?
     """
-    layer, bind, taken = [], list[Element](), Taken(marks, bars)
+    layer, bind, taken = [], list[Element](), Taken(marks, bars, sides)
     for at, (first, last) in enumerate(edges):
         one, other = marks[first], marks[last]
         if one.lane == other.lane and abs(one.x - other.x) < NEAR:  # they touch: the number says enough
