@@ -14,7 +14,7 @@ from hvlab.wire.synic import GUEST_BUFFERS, SINTS, TIMERS
 
 WIDTH: Final = 836
 LEFT, TOP, ROW = 4, 62, 17
-VECTOR, MODE, SLOT, PENDING, QUEUE, FLAGS, RAISED = 62, 104, 194, 412, 474, 694, 770  # columns
+VECTOR, MODE, SLOT, PENDING, QUEUE, FLAGS, RAISED = 62, 108, 204, 412, 474, 694, 770  # columns
 CELL: Final = 12  # of the queue
 BELOW: Final = TOP + SINTS * ROW + 12
 STEP_WIDE, STEP_HIGH, TIMERS_AT = (72, 100, 92, 124, 106), 44, 518  # as wide as the words of each step
@@ -148,7 +148,7 @@ def _head(scope: Scope) -> tuple[list[Element], list[Element]]:
         (LEFT, "SINT"), (VECTOR, _("vector")), (MODE, _("set to")), (SLOT, _("slot")), (PENDING, _("pending")),
         (QUEUE, _("queue behind it: 16 buffers a port")), (FLAGS, _("flags")), (RAISED, _("raised")),
     )  # fmt: skip
-    rooms = (56, 44, 82, 212, 58, 216, 72, 64)
+    rooms = (56, 44, 90, 202, 58, 216, 72, 64)
     layer += [words("", x, TOP - 8, text, "small soft", room) for (x, text), room in zip(columns, rooms, strict=True)]
     layer.append(faint(LEFT, TOP - 2, WIDTH - 4, TOP - 2))
     on = _("SynIC on. Message page at GPA {sim}, event flags at GPA {sief}.")
@@ -181,9 +181,9 @@ def _used(scope: Scope, sint: int) -> tuple[list[Element], list[Element]]:
     layer: list[Element] = [
         words("", LEFT, base, f"SINT {sint}", "small title", 56),
         words(f"{row}v", VECTOR, base, "", "small code"),
-        words(f"{row}m", MODE, base, "", "small", 82),
-        group(f"{row}s", [box(f"{row}b", SLOT - 4, y + 1, 216, ROW - 2, "cell"),
-                          words(f"{row}t", SLOT + 2, base, "", "small", 206)], "data"),
+        words(f"{row}m", MODE, base, "", "small", 90),
+        group(f"{row}s", [box(f"{row}b", SLOT - 4, y + 1, PENDING - SLOT - 2, ROW - 2, "cell"),
+                          words(f"{row}t", SLOT + 2, base, "", "small", PENDING - SLOT - 12)], "data"),
         words(f"{row}p", PENDING, base, "", "small", 58),
         words(f"{row}q", QUEUE + GUEST_BUFFERS * CELL + 6, base, "", "small title"),
         words(f"{row}f", FLAGS + 8, base, "", "small"),
