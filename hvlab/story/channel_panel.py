@@ -99,7 +99,14 @@ def _facts(shown: Sequence[int], letters: int) -> list[Fact]:
             found.append(Fact(f"c{number}_{side}", _(label).format(number=number), "enum:chan", True))
         found += [Fact(f"c{number}_{name}", kind="hex") for name in ("known", "gpadl", "wire")]
         found.append(Fact(f"c{number}_vp"))
-    return [*found, Fact("letter_now"), Fact("rungs"), *(Fact(f"m{at}") for at in range(letters))]
+    return [
+        *found,
+        Fact("naming"),
+        Fact("closed_answers"),
+        Fact("letter_now"),
+        Fact("rungs"),
+        *(Fact(f"m{at}") for at in range(letters)),
+    ]
 
 
 def _head() -> tuple[list[Element], list[Element]]:

@@ -115,6 +115,8 @@ class Bus:
         self.now: Letter | None = None  # the message that the last row was about
         self.fills: dict[int, list[tuple[int, int, int]]] = {ROOT: [], CHILD: []}
         self.counts = dict.fromkeys(("said", "heard", "refusals", "versions_refused", "gpadls", "pages"), 0)
+        self.counts |= {"naming": 0, "closed_answers": 0}  # messages that name pages; what CLOSECHANNEL gets back
+        self.closing = False  # CLOSECHANNEL is the last message that the host took
 
     def side(self, actor: int) -> int:
         """Return whose virtual processor it is."""
@@ -148,6 +150,8 @@ class Bus:
     def on_channel_message_sent(self, actor: int, words: Facts, row: int) -> None:
         self.counts["said"] += 1
         side = self.side(actor)
+        self.counts["naming"] += words["number"] in (vmbus.GpadlHeader.number, vmbus.GpadlBody.number)
+        self.counts["closed_answers"] += side == ROOT and self.closing
         self.now = letter = Letter(words["number"], words["channel"], words["gpadl"], words["connection"], side, row)
         self.letters.append(letter)
         if self.fills[side]:
@@ -196,6 +200,8 @@ class Bus:
 
     def on_channel_message_taken(self, actor: int, words: Facts, row: int) -> None:
         self.counts["heard"] += 1
+        if self.side(actor) == ROOT:
+            self.closing = words["number"] == vmbus.Close.number
         sender = ROOT if self.side(actor) == CHILD else CHILD
         there = [one for one in self.letters if one.side == sender and one.where in (IN_ITS_SLOT, TAKEN)]
         there = [one for one in there if not one.heard]
