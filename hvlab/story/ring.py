@@ -1,60 +1,35 @@
 """The picture of a channel's two rings: each as a dial and as a strip, with the rule about the signal as a sentence."""
 
 from collections.abc import Iterator, Sequence
-from math import cos, pi, sin
 from typing import Final
 
 from hvlab.language import N_, _
 from hvlab.story.frame import Fact
 from hvlab.story.hostmap import Drawn, token
 from hvlab.story.picture import Element, Picture, box, faint, group, wire, words
-from hvlab.story.ring_state import COPIED, FOUND, PUBLISHED, READ, TRIGGER, Packet, Ring, rings_before
+from hvlab.story.ring_facts import (
+    BELLS,
+    INNER,
+    MOST_BLOCKS,
+    OUTER,
+    facts_of,
+    key_of,
+    moment,
+    parts_of,
+    put,
+    spot,
+)
+from hvlab.story.ring_state import COPIED, FOUND, PUBLISHED, READ, Packet, Ring, rings_before
 from hvlab.story.steps import Step
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import told
-from hvlab.wire.ring import GAP, TRAILER, PacketDescriptor
+from hvlab.wire.ring import TRAILER, PacketDescriptor
 
 WIDTH, HEIGHT, SIDE, HALF = 836, 444, 404, 428  # one ring is SIDE wide; the second begins at HALF
-CENTRE, MIDDLE, OUTER, INNER = 98, 132, 66, 48  # of the dial
-READ_AT, WRITE_AT, WAIT_AT = 32, 82, 14  # radii of the marks
-MOST_PARTS: Final = 32
 TEXTS: Final = 198  # where the words beside the dial begin
 STRIP, HIGH = 266, 26
-MOST_BLOCKS: Final = 40  # packets of a ring that the strip draws
 MOST_CHANNELS: Final = 3
-PHASES: Final = {
-    0: N_("its room is free again"),
-    COPIED: N_("copied, not yet published"),
-    PUBLISHED: N_("published"),
-    READ: N_("read, its room not yet given back"),
-}
-BELLS: Final = {  # why a signal is made or saved: the inputs, and what follows
-    0: ("", N_("no decision about a signal yet")),
-    1: (N_("mask {a}, but read index {b:hex} is not the old write index {c:hex}"),
-        N_("no signal: the reader is awake")),
-    2: (N_("mask {a}: nothing else is looked at"), N_("no signal: the reader has masked it")),
-    3: (N_("mask {a}, and read index {b:hex} = old write index {c:hex}"), N_("signal: the ring was empty")),
-    4: (N_("pending {c}"), N_("no signal about room: nobody waits")),
-    5: (N_("free {b}, {c} are waited for"), N_("no signal about room: not enough yet")),
-    6: (N_("free before {a}, {c} are waited for"), N_("no signal about room: there was room before")),
-    7: (N_("free {a} before, {b} now; {c} are waited for"), N_("signal: now there is room")),
-    8: (N_("mask {a}, read index {b:hex}, old write index {c:hex}"), N_("signal: this rule signals always")),
-    9: (N_("feature bit 0 is not set"), N_("no signal about room: the writer cannot wait")),
-    TRIGGER: (N_("trigger {a} set in the monitor page; it may wait {b:time}"),
-              N_("no hypercall: the hypervisor looks later")),
-    FOUND: (N_("trigger {a} found set after {b:time}"), N_("signal: the hypervisor looked at the page")),
-}  # fmt: skip
 Part = tuple[list[Element], list[Element]]
-
-
-def ring_words() -> dict[str, dict[int, str]]:
-    """Return the words of these pictures' facts."""
-    refused = _("Refused: {why}.")
-    return {
-        "packet_phase": {phase: _(text) for phase, text in PHASES.items()},
-        "bell_said": {why: _(text[1]) for why, text in BELLS.items()},
-        "refusal": {why: refused.format(why=text) if why else "" for why, text in told("verdict").items()},
-    }
 
 
 def rings(trace: Trace, steps: Sequence[Step], before: Trace | None) -> list[Drawn]:
@@ -66,7 +41,9 @@ def rings(trace: Trace, steps: Sequence[Step], before: Trace | None) -> list[Dra
     for step in steps:
         for row in step.rows:
             seen.read(trace, row)
-        values.append({key: _moment(one) for key, one in seen.rings.items()})
+        values.append({key: moment(one) for key, one in seen.rings.items()})
+        for packet in (packet for one in seen.rings.values() for packet in one.packets if packet.frame < 0):
+            packet.frame = len(values) - 1
     found = []
     for channel in sorted(named)[:MOST_CHANNELS]:
         both = [seen.rings.get((channel, ring), Ring(channel, ring)) for ring in (1, 2)]
@@ -82,130 +59,27 @@ def _drawn(channel: int, both: Sequence[Ring], values: Sequence[dict[tuple[int, 
         for part in (_title(one, left), _dial(one, left), _beside(one, left), _strip(one, left), _sentence(one, left)):
             layer += part[0]
             bind += part[1]
-        own = _facts(one)
+        own = facts_of(one)
         names |= {fact.name for fact in own}
         facts += own
         alt.append(_alt(one))
     layer.append(faint(HALF - 12, 8, HALF - 12, HEIGHT - 8))
     told_now = [
-        {_key(one) + name: value for one in both for name, value in now.get((channel, one.ring), {}).items()}
+        {key_of(one) + name: value for one in both for name, value in now.get((channel, one.ring), {}).items()}
         for now in values
     ]
     for one in both:
         first, span = _window(one)
         for now in told_now:
             for mark in "wr":
-                index = now.get(f"{_key(one)}{mark}", 0)
-                now[f"{_key(one)}{mark}in"] = int(bool(now.get(f"{_key(one)}sound")) and first <= index <= first + span)
+                index = now.get(f"{key_of(one)}{mark}", 0)
+                now[f"{key_of(one)}{mark}in"] = int(
+                    bool(now.get(f"{key_of(one)}sound")) and first <= index <= first + span
+                )
     told_now = [{name: now.get(name, 0) for name in names} for now in told_now]
     title = _("The two rings of channel {channel}").format(channel=channel)
     picture = Picture(_("Rings {channel}").format(channel=channel), title, WIDTH, HEIGHT, layer, bind, " ".join(alt))
     return Drawn(picture, facts, told_now)
-
-
-def _key(one: Ring) -> str:
-    return f"k{one.channel}r{one.ring}_"
-
-
-# facts ----------------------------------------------------------------------------------------------------------------
-
-
-def parts_of(size: int) -> int:
-    """Return in how many parts a dial is drawn: one for each 8 bytes of a short ring."""
-    return max(1, min(MOST_PARTS, size // GAP))
-
-
-def _moment(one: Ring) -> dict[str, int]:
-    """The facts of a ring at one moment, without its key."""
-    found = {"there": int(one.size > 0), "w": one.write, "r": one.read, "mask": min(one.mask, 1), "wait": one.pending}
-    lies = {"wlies": int(one.lies(one.write)), "rlies": int(one.lies(one.read))}
-    sound = not any(lies.values())
-    found |= {**lies, "used": one.used if sound else 0, "free": one.free if sound else 0, "sound": int(sound)}
-    found |= {**one.counts, "why": one.why, "verdict": one.verdict, "wrong": one.wrong}
-    found |= dict(zip("abc", one.inputs, strict=True))
-    now = one.now
-    found |= {"p": now.number if now else 0, "pat": now.at if now else 0, "pphase": now.phase if now else 0}
-    found |= {"plen": now.length - PacketDescriptor.size if now else 0, "pkind": now.kind if now else 0}
-    found["ptid"] = now.transaction if now else 0
-    size = one.size or 1
-    for name, index, radius in (("w", one.write, WRITE_AT), ("r", one.read, READ_AT),
-                                ("p", one.write + one.pending + GAP, WAIT_AT),
-                                ("g", one.read - GAP // 2, (OUTER + INNER) // 2)):  # fmt: skip
-        x, y = _spot(index % size / size, radius)
-        found |= {f"{name}x": round(x), f"{name}y": round(y)}
-    found |= {f"s{at}": state for at, state in enumerate(_cover(one))}
-    return found | {f"b{packet.number}": packet.phase for packet in one.packets if packet.number <= MOST_BLOCKS}
-
-
-def _spot(share: float, radius: float) -> tuple[float, float]:
-    """A place on the dial: share of the way round, clockwise from the top."""
-    turn = 2 * pi * share
-    return CENTRE + radius * sin(turn), MIDDLE - radius * cos(turn)
-
-
-def _cover(one: Ring) -> list[int]:
-    """What each part of the dial holds: 0 nothing, else `COPIED`, `PUBLISHED` or `READ`."""
-    count = parts_of(one.size)
-    found = [0] * count
-    if not one.size or one.lies(one.write) or one.lies(one.read):
-        return found
-    spans = [(one.read, one.used, PUBLISHED)]
-    spans += [(packet.at, packet.whole, packet.phase) for packet in one.live()]
-    for begin, length, phase in spans:
-        if length > 0:
-            first, last = begin * count // one.size, (begin + length - 1) * count // one.size
-            for at in range(first, last + 1):
-                found[at % count] = phase
-    return found
-
-
-def _facts(one: Ring) -> list[Fact]:
-    """The declarations of a ring's facts; those of the state table have a label."""
-    key, way = _key(one), told("ring")[one.ring]
-    shown = (
-        ("r", N_("Channel {channel}, {way}: read index"), "hex"),
-        ("w", N_("Channel {channel}, {way}: write index"), "hex"),
-        ("used", N_("Channel {channel}, {way}: bytes used"), "dec"),
-        ("mask", N_("Channel {channel}, {way}: mask"), "dec"),
-        ("wait", N_("Channel {channel}, {way}: pending size"), "dec"),
-        ("signals", N_("Channel {channel}, {way}: signals"), "dec"),
-        ("saved", N_("Channel {channel}, {way}: signals saved"), "dec"),
-    )
-    found = [Fact(key + name, _(label).format(channel=one.channel, way=way), kind, True) for name, label, kind in shown]
-    kinds = {"verdict": "enum:verdict", "wrong": "hex", "pat": "hex", "pkind": "enum:packet", "ptid": "hex"}
-    plain = (
-        "there",
-        "win",
-        "rin",
-        "wlies",
-        "rlies",
-        "free",
-        "sound",
-        "writes",
-        "reads",
-        "refused",
-        "why",
-        "verdict",
-        "wrong",
-    )
-    names = [*plain, "a", "b", "c", "p", "pat", "pphase", "plen", "pkind", "ptid"]
-    names += [f"{mark}{axis}" for mark in "wrpg" for axis in "xy"]
-    names += [f"s{at}" for at in range(parts_of(one.size))]
-    names += [f"b{packet.number}" for packet in one.packets if packet.number <= MOST_BLOCKS]
-    return found + [Fact(key + name, kind=kinds.get(name, "dec")) for name in names]
-
-
-def _put(text: str, one: Ring, kinds: dict[str, str] | None = None) -> str:
-    """Put a ring's facts into a sentence: ``{used}`` becomes the fact of this ring."""
-    key = _key(one)
-    out, rest = "", text
-    while "{" in rest:
-        head, _brace, rest = rest.partition("{")
-        name, _end, rest = rest.partition("}")
-        name, colon, kind = name.partition(":")
-        kind = kind or (kinds or {}).get(name, "")
-        out += f"{head}{{{key}{name}{':' + kind if colon or kind else ''}}}"
-    return out + rest
 
 
 # the picture ----------------------------------------------------------------------------------------------------------
@@ -215,14 +89,14 @@ def _title(one: Ring, left: int) -> Part:
     way = told("ring")[one.ring]
     text = _("{way}: {size} bytes").format(way=way, size=f"{one.size:,}") if one.size else way
     layer: list[Element] = [words("", left + 6, 18, text, "label title", SIDE - 10)]
-    key = _key(one)
+    key = key_of(one)
     idle = words(f"{key}idle", left + 6, 38, _("nothing of it is known yet"), "small soft", SIDE - 10)
     return [*layer, idle], [["show", f"{key}idle", f"{key}there", [0]]]
 
 
 def _dial(one: Ring, left: int) -> Part:
     """The ring as a ring: what is in it, R inside, W outside, the gap, and how far a waiting writer looks."""
-    key, count = _key(one), parts_of(one.size)
+    key, count = key_of(one), parts_of(one.size)
     layer, bind = list[Element](), list[Element]()
     for at in range(count):
         id = f"{key}s{at}"
@@ -248,7 +122,7 @@ def _dial(one: Ring, left: int) -> Part:
 def _segment(at: int, count: int, left: int) -> str:
     """One part of the dial as a path."""
     begin, end = at / count, (at + 1) / count
-    corners = [_spot(share, radius) for share, radius in ((begin, OUTER), (end, OUTER), (end, INNER), (begin, INNER))]
+    corners = [spot(share, radius) for share, radius in ((begin, OUTER), (end, OUTER), (end, INNER), (begin, INNER))]
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = [(round(x + left, 1), round(y, 1)) for x, y in corners]
     large = int(count == 1)
     return (f"M{ax:g} {ay:g}A{OUTER} {OUTER} 0 {large} 1 {bx:g} {by:g}L{cx:g} {cy:g}"
@@ -257,7 +131,7 @@ def _segment(at: int, count: int, left: int) -> str:
 
 def _beside(one: Ring, left: int) -> Part:
     """Beside the dial: indices, room, mask as an eye, who waits, counters, and an index that lies."""
-    key, x = _key(one), left + TEXTS
+    key, x = key_of(one), left + TEXTS
     lines = (
         ("read", 52, "label title", _("R read {r:hex}")),
         ("write", 72, "label title", _("W write {w:hex}")),
@@ -265,10 +139,10 @@ def _beside(one: Ring, left: int) -> Part:
         ("bells", 204, "small", _("signals {signals}, saved {saved}")),
     )
     layer: list[Element] = [words(f"{key}{id}", x, y, "", look, SIDE - TEXTS - 4) for id, y, look, _text in lines]
-    bind: list[Element] = [["say", f"{key}{id}", _put(text, one)] for id, _y, _look, text in lines]
+    bind: list[Element] = [["say", f"{key}{id}", put(text, one)] for id, _y, _look, text in lines]
     layer.append(words(f"{key}room", x, 92, "", "label", SIDE - TEXTS - 4))
     room = {"fact": f"{key}sound", "cases": {"0": _("what is used nobody knows")},
-            "else": _put(_("used {used}, free {free}"), one)}  # fmt: skip
+            "else": put(_("used {used}, free {free}"), one)}  # fmt: skip
     bind.append(["say", f"{key}room", room])
     layer += [
         group("", [["path", "", "solid", {"d": f"M{x + 6} 102L{x + 12} 108L{x + 6} 114L{x} 108Z"}, ""]], "signal"),
@@ -282,14 +156,14 @@ def _beside(one: Ring, left: int) -> Part:
         ["show", f"{key}shut", f"{key}mask"],
         ["say", f"{key}maskt", {"fact": f"{key}mask", "cases": {"0": _("mask 0: open")}, "else": _("mask 1: shut")}],
         ["say", f"{key}waitt", {"fact": f"{key}wait", "cases": {"0": _("pending 0: nobody waits")},
-                                "else": _put(_("P waits for {wait} bytes"), one)}],
+                                "else": put(_("P waits for {wait} bytes"), one)}],
     ]  # fmt: skip
     lies = (("w", left + 16, N_("W {w:hex} is no index here")), ("r", x, N_("R {r:hex} is no index here")))
     for mark, at, text in lies:
         id = f"{key}{mark}lie"
         content = [token("", "!", at, 226), words(f"{id}t", at + 16, 231, "", "label fault", 170)]
         layer.append(group(id, content))
-        bind += [["say", f"{id}t", _put(_(text), one)], ["show", id, f"{key}{mark}lies"]]
+        bind += [["say", f"{id}t", put(_(text), one)], ["show", id, f"{key}{mark}lies"]]
     return [group(f"{key}beside", layer)], [*bind, ["show", f"{key}beside", f"{key}there"]]
 
 
@@ -314,7 +188,7 @@ def _window(one: Ring) -> tuple[int, int]:
 
 def _strip(one: Ring, left: int) -> Part:
     """The ring as a strip: packets as blocks with descriptor, data and trailer; R below, W above."""
-    key, (first, span) = _key(one), _window(one)
+    key, (first, span) = key_of(one), _window(one)
     begin, wide = left + 6, SIDE - 30
     scale = wide / span
     said = _("packets in the ring, from {first} to {last}").format(first=f"{first:#x}", last=f"{first + span:#x}")
@@ -328,8 +202,8 @@ def _strip(one: Ring, left: int) -> Part:
             break
         id = f"{key}b{packet.number}"
         layer.append(group(id, list(_block(packet, one, begin, first, scale)), "data"))
-        bind += [["show", id, id], ["lit", id, f"{key}p", [packet.number]]]
-        bind += [["class", f"{id}{k}", id, {str(COPIED): "dashed", str(READ): "hatched"}]
+        bind += [["show", id, id], ["lit", id, f"{key}p", [packet.number]], ["jump", id, max(packet.frame, 0)]]
+        bind += [["class", f"{id}p{k}", id, {str(COPIED): "dashed", str(READ): "hatched"}]
                  for k in range(len(_pieces(packet, one)))]  # fmt: skip
     low, high = STRIP + HIGH + 4, STRIP - 4
     for mark, y, turn in (("w", high, -1), ("r", low, 1)):
@@ -347,7 +221,7 @@ def _strip(one: Ring, left: int) -> Part:
     for at, text in enumerate(lines):
         id = f"{key}pl{at}"
         layer.append(words(id, begin, STRIP + 60 + 18 * at, "", "small", SIDE - 12))
-        bind.append(["say", id, {"fact": f"{key}p", "cases": {"0": ""}, "else": _put(text, one)}])
+        bind.append(["say", id, {"fact": f"{key}p", "cases": {"0": ""}, "else": put(text, one)}])
     return [group(f"{key}strip", layer)], [*bind, ["show", f"{key}strip", f"{key}there"]]
 
 
@@ -359,10 +233,10 @@ def _pieces(packet: Packet, one: Ring) -> list[tuple[int, int]]:
 
 def _block(packet: Packet, one: Ring, begin: float, first: int, scale: float) -> Iterator[Element]:
     """One packet: descriptor, what it carries, and trailer apart where there is room, and its number."""
-    id = f"{_key(one)}b{packet.number}"
+    id = f"{key_of(one)}b{packet.number}"
     for k, (at, length) in enumerate(_pieces(packet, one)):
         x, wide = round(begin + (at - first) * scale, 1), round(max(length * scale, 2), 1)
-        yield box(f"{id}{k}", x, STRIP + 2, wide, HIGH - 4, "cell")
+        yield box(f"{id}p{k}", x, STRIP + 2, wide, HIGH - 4, "cell")
         if k == 0 and length == packet.whole and wide > 60:
             cuts = [x + PacketDescriptor.size * scale, x + (length - TRAILER) * scale]
             yield wire("", "".join(f"M{cut:.1f} {STRIP + 2}v{HIGH - 4}" for cut in cuts))
@@ -373,15 +247,15 @@ def _block(packet: Packet, one: Ring, begin: float, first: int, scale: float) ->
 
 def _sentence(one: Ring, left: int) -> Part:
     """The rule about the signal with its inputs and what follows; and what a reader refused."""
-    key, x, wide = _key(one), left + 6, SIDE - 12
-    inputs = {str(why): _put(_(text[0]), one) if text[0] else "" for why, text in BELLS.items()}
+    key, x, wide = key_of(one), left + 6, SIDE - 12
+    inputs = {str(why): put(_(text[0]), one) if text[0] else "" for why, text in BELLS.items()}
     verdicts = {str(why): _(text[1]) for why, text in BELLS.items()}
     layer: list[Element] = [
         words(f"{key}rule", x, 388, "", "small", wide),
         group(f"{key}bell", [words(f"{key}bellt", x, 407, "", "label title", wide)]),
         group(f"{key}no", [token("", "!", x + 8, 424), words(f"{key}not", x + 24, 429, "", "label fault", wide - 26)]),
     ]
-    refused = _put(_("at {wrong:hex}: {verdict:enum:verdict}"), one)
+    refused = put(_("at {wrong:hex}: {verdict:enum:verdict}"), one)
     bind: list[Element] = [
         ["say", f"{key}rule", {"fact": f"{key}why", "cases": inputs, "else": ""}],
         ["say", f"{key}bellt", {"fact": f"{key}why", "cases": verdicts, "else": ""}],
@@ -400,7 +274,4 @@ def _alt(one: Ring) -> str:
         "{way}: read {r:hex}, write {w:hex}, {used} bytes used, {free} free, mask {mask}, pending {wait}; "
         "{why:enum:bell_said}. {verdict:enum:refusal}"
     )
-    return _put(said.replace("{way}", way[:1].upper() + way[1:]), one)
-
-
-__all__ = ["Drawn", "ring_words", "rings"]
+    return put(said.replace("{way}", way[:1].upper() + way[1:]), one)
