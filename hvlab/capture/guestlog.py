@@ -17,7 +17,7 @@ from typing import Any, Final
 from hvlab.capture.busfields import version_means, version_value
 from hvlab.capture.gate import text_lines
 from hvlab.capture.guestevents import GuestEvent, event_of, told
-from hvlab.capture.source import Source, Unknown, bytes_of, left_over, unknown
+from hvlab.capture.source import Source, Unknown, bytes_of, left_over, safe, unknown
 from hvlab.errors import BadFile, plain
 from hvlab.language import _
 from hvlab.trace.words import grouped
@@ -178,7 +178,7 @@ def guest_log(source: Source) -> GuestLog:
             others += bool(said)
             left += [unknown(number, said)] if said and not event else []
             continue
-        ours.append(plain(said))
+        ours.append(safe(said))
         read = list(_read(said))
         odd += [] if event or read else [unknown(number, said)]
         for key, value in read:

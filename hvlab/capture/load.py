@@ -10,6 +10,7 @@ from hvlab.capture.accesses import AddressTrace, address_trace, lackey_trace
 from hvlab.capture.buslog import BusLog
 from hvlab.capture.devices import DeviceList
 from hvlab.capture.ftrace import ftrace
+from hvlab.capture.golden import golden_messages, golden_ring
 from hvlab.capture.guestlog import GuestLog, guest_log
 from hvlab.capture.kinds import KINDS, recognise
 from hvlab.capture.kvmlog import KvmLog, kvm_log
@@ -29,6 +30,8 @@ LOADERS: Final[dict[str, Callable[[str | os.PathLike[str]], Any]]] = {
     "address-trace": address_trace,
     "lackey": lackey_trace,
     "kvm-trace": kvm_log,
+    "golden-ring": golden_ring,
+    "golden-control": golden_messages,
     "lsvmbus": lsvmbus,
     "sysfs": sysfs,
     "dmesg": guest_log,

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from hvlab.capture.devices import GUID, MOST_VPS, Channel, Device, DeviceList, number_of, once
-from hvlab.capture.source import Source, Unknown, lines_of, unknown
-from hvlab.errors import BadFile, plain
+from hvlab.capture.source import Source, Unknown, lines_of, safe, unknown
+from hvlab.errors import BadFile
 
 HEADER: Final = re.compile(rf"VMBUS ID {{1,3}}(\d{{1,12}}): (?:Class_ID = \{{({GUID})\}} - )?(.{{1,120}})")
 CHANNEL: Final = re.compile(r"Rel_ID=(\d{1,12}), target_cpu=(\d{1,12})")
@@ -53,7 +53,7 @@ def _device(file: str, line: int, said: str) -> Device | None:
     if parts is None or (parts[2] is None and parts[3].startswith("Class_ID")):
         return None
     number = number_of(file, line, "VMBUS ID", parts[1])
-    return Device(number, (parts[2] or "").lower(), label=plain(parts[3]))
+    return Device(number, (parts[2] or "").lower(), label=safe(parts[3]))
 
 
 def _detail(file: str, line: int, said: str, device: Device) -> Device | None:

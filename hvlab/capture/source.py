@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hvlab.capture.gate import FILE_CAP, content, text_lines
-from hvlab.errors import BadFile, plain
+from hvlab.errors import LONGEST, BadFile, plain
 from hvlab.language import _
 
 PASTED: Final = "the pasted text"
@@ -55,9 +55,14 @@ def lines_of(source: Source) -> tuple[str, Iterator[tuple[int, str]]]:
     return name, ((number, said) for number, line in enumerate(lines, 1) if (said := QUOTED.sub("", line).strip()))
 
 
+def safe(text: str) -> str:
+    """Return a text as `plain` does; one that is plain already costs nothing."""
+    return text if len(text) <= LONGEST and text.isascii() and text.isprintable() else plain(text)
+
+
 def unknown(line: int, text: str) -> Unknown:
     """Return a line that is not known."""
-    return Unknown(line, plain(text))
+    return Unknown(line, safe(text))
 
 
 def left_over(lines: Sequence[Unknown], most: int = MOST_SHOWN) -> Iterator[str]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hvlab.capture.devices import GUID, MOST_VPS, Channel, Device, DeviceList, bare, number_of, once
-from hvlab.capture.source import Source, Unknown, lines_of, unknown
-from hvlab.errors import BadFile, plain
+from hvlab.capture.source import Source, Unknown, lines_of, safe, unknown
+from hvlab.errors import BadFile
 
 NAME: Final = rf"({GUID}|vmbus_\d{{1,10}}(?:_\d{{1,10}})?)"
 WHERE: Final = (
@@ -76,7 +76,7 @@ def _of(file: str, line: int, found: dict[str, _Found], guid: str) -> _Found:
 
 
 def _take(file: str, line: int, device: _Found, attribute: str, value: str) -> None:
-    value = plain(value.strip())
+    value = safe(value.strip())
     if attribute == "channel_vp_mapping":
         for relid, vp in _pairs(file, line, value):
             if device.mapping.setdefault(relid, vp) != vp:

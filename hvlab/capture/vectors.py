@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import zlib
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,9 @@ CASES_CAP: Final = 200_000
 EPT_FIELDS: Final = {"upper": 15, "leaf": 15, "xo": 1, "mbec": 1, "ad": 1, "need_set": 1, "mt": 7, "upper_rsvd": 1}
 PRIORITY_CLASSES: Final = ("tpr_class", "isrv_class", "irr_class")
 STEPS: Final = {"raise": (255, 1), "tpr": (255,), "ack": (), "ack_autoeoi": (), "eoi": ()}  # the most of each word
+DESCRIPTOR: Final = {name: 0xFFFF for name in ("type", "offset8", "length8", "flags")}
+RING_CASE: Final = {"in": 0xFFFF_FFFF, "out": 0xFFFF_FFFF, "range_count": 0xFFFF_FFFF, **DESCRIPTOR}
+PAGE: Final = 4096
 EPT_NEEDED: Final = ("upper", "leaf", "access", "xo", "mbec", "kind")
 
 
@@ -85,7 +89,7 @@ def _listed(file: str, name: str, whole: dict[str, Any]) -> list[Any]:
             raise BadFile(file, f"cases[{number}]", plain(repr(row), 60), "a case and its answer")
     if name == "apic_sequences":
         return [_sequence(file, f"cases[{n}]", row) for n, row in enumerate(rows)]
-    shape = {"x86_pkeys": _pkeys_case, "ept_permissions": _ept_case, "apic_priority": _priority_case}.get(name)
+    shape = SHAPES.get(name)
     return [shape(file, f"cases[{n}]", *row) for n, row in enumerate(rows)] if shape else rows
 
 
@@ -137,3 +141,38 @@ def _ept_case(file: str, where: str, case: Any, answer: Any) -> tuple[dict[str, 
     if len(answer) == 2:
         whole_number(file, f"{where}[1][1]", answer[1], 0, 0xFFFF)
     return case, tuple(answer)
+
+
+def _ring_case(file: str, where: str, case: Any, answer: Any) -> tuple[dict[str, int], Any]:
+    fields(file, f"{where}[0]", case, ("size", *RING_CASE))
+    size = whole_number(file, f"{where}[0].size", case["size"], PAGE, 1 << 20)
+    if size % PAGE:
+        raise BadFile(file, f"{where}[0].size", size, "whole pages")
+    for name, most in RING_CASE.items():
+        whole_number(file, f"{where}[0].{name}", case[name], 0, most)
+    return case, _verdict(file, where, answer)
+
+
+def _range_case(file: str, where: str, case: Any, answer: Any) -> tuple[dict[str, Any], Any]:
+    words = fields(file, f"{where}[0]", case, ("words",))["words"]
+    if not isinstance(words, list) or not all(
+        isinstance(w, str) and re.fullmatch("0x[0-9a-f]{1,16}", w) for w in words
+    ):
+        raise BadFile(file, f"{where}[0].words", plain(repr(words), 60), "64-bit numbers as 0x and digits")
+    return case, _verdict(file, where, answer)
+
+
+def _verdict(file: str, where: str, answer: Any) -> list[Any]:
+    if not isinstance(answer, list) or len(answer) != 2 or not isinstance(answer[0], str):
+        raise BadFile(file, f"{where}[1]", plain(repr(answer), 60), "a verdict and a number")
+    whole_number(file, f"{where}[1][1]", answer[1], 0, 0xFFFF_FFFF)
+    return answer
+
+
+SHAPES: Final = {
+    "x86_pkeys": _pkeys_case,
+    "ept_permissions": _ept_case,
+    "apic_priority": _priority_case,
+    "vmbus_ring_hostile": _ring_case,
+    "vmbus_gpa_range": _range_case,
+}

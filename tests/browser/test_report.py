@@ -12,7 +12,8 @@ from hvlab.view import report
 pytestmark = pytest.mark.browser
 HERE = Path(__file__).parent
 MEASURE, CONTRAST = ((HERE / name).read_text(encoding="utf-8") for name in ("measure.js", "contrast.js"))
-FILES = ["npt_4lvl", "gzip", "pt_5lvl_nopti_1g", "ept_permissions", "kvm_synic"]
+FILES = ["npt_4lvl", "gzip", "pt_5lvl_nopti_1g", "ept_permissions", "kvm_synic", "lsvmbus_azure_8vcpu"]
+FILES += ["lsvmbus_2vcpu_lopsided", "vmbus_ftrace", "vmbus_host", "vmbus_sysfs", "dmesg_wsl2_host22000"]
 UNFOLD = "document.querySelectorAll('details').forEach((one) => one.open = true)"
 
 
