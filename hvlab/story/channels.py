@@ -20,7 +20,8 @@ from hvlab.story.lanes import lanes
 from hvlab.story.lens import GRAINS
 from hvlab.story.message import Shown, messages
 from hvlab.story.pages import gpadl_pages, page_words
-from hvlab.story.ring import ring_words, rings
+from hvlab.story.ring import rings
+from hvlab.story.ring_facts import ring_words
 from hvlab.story.ring_state import ring_bytes
 from hvlab.story.steps import SYNIC, VMBUS, Reader, Step
 from hvlab.story.storyboard import Storyboard

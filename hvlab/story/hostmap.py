@@ -300,6 +300,8 @@ def _legend(letters: set[str]) -> tuple[list[Element], int]:
     x, y = 12.0, HEIGHT - 9
     for letter in sorted(letters & set(NAMES), key=list(LETTERS).index):
         name = _(NAMES[letter])
+        if x + 20 + 7 * len(name) > WIDTH:
+            x, y = 12.0, y + 20
         layer += [token("", letter, x + 2, y - 4), words("", x + 16, y, name, "small soft")]
         x += 40 + 7 * len(name)
     channel = _("channel: shared memory and signals, no wire")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hvlab.language import _
-from hvlab.story.channel_state import MASK, Words, changes
+from hvlab.story.channel_state import CHILD, MASK, Words, changes
 from hvlab.story.frame import Page
 from hvlab.story.steps import Step
 from hvlab.trace.journal import Trace
@@ -50,6 +50,7 @@ class Packet:
     kind: int
     transaction: int
     phase: int = COPIED
+    frame: int = -1  # that told of it first
 
     @property
     def whole(self) -> int:
@@ -156,9 +157,11 @@ class Rings:
 
     def on_ring_begun(self, words: Facts) -> None:
         one = self.ring(words)
-        if one.size != words["size"]:
+        if one.size != words["size"] or words["side"] == CHILD:  # the child makes new rings, and says so first
             one.write = one.read = one.mask = one.pending = 0
-            one.packets, one.places = [], {}
+            one.places = {}
+            for packet in one.packets:
+                packet.phase = 0
         one.size = words["size"]
         found = self.named.get((words["side"], words["gpa"]))
         if found is not None:
