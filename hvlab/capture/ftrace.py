@@ -18,6 +18,7 @@ from hvlab.capture.buslog import HANDLED, SEEN, TAKEN, Beside, BusLog, Collector
 from hvlab.capture.devices import GUID
 from hvlab.capture.source import Source, Unknown, lines_of, unknown
 from hvlab.errors import BadFile
+from hvlab.language import N_
 
 LINE: Final = re.compile(
     r"(\S.{0,80}?-\d{1,8}) +(?:\( *[\d-]{1,8}\) +)?\[(\d{1,4})\] +(?:[\w.#]{2,10} +)?(\d{1,9}\.\d{1,9}): +(.{1,1500})"
@@ -52,10 +53,15 @@ NAMES: Final = {  # how the trace points call a field, and how it is called here
     "if_instance": "interface_instance", "sub_channel_index": "sub_channel_index", "conn": "connection",
 }  # fmt: skip
 BESIDE: Final = {
-    "vmbus_sendpacket": "packet written", "hv_ringbuffer_write": "packet written", "vmbus_setevent": "host signalled",
-    "vmbus_set_event": "host signalled", "vmbus_isr": "interrupt taken", "hv_ringbuffer_read": "packet read",
-    "vmbus_chan_sched": "channel interrupt", "vmbus_on_event": "channel callback",
-}  # fmt: skip
+    "vmbus_sendpacket": N_("packet written"),
+    "hv_ringbuffer_write": N_("packet written"),
+    "hv_ringbuffer_read": N_("packet read"),
+    "vmbus_setevent": N_("host signalled"),
+    "vmbus_set_event": N_("host signalled"),
+    "vmbus_isr": N_("interrupt taken"),
+    "vmbus_chan_sched": N_("channel interrupt"),
+    "vmbus_on_event": N_("channel callback"),
+}
 OURS: Final = re.compile(r"(?:__)?(?:vmbus|hv)_\w+")
 
 
@@ -124,7 +130,7 @@ def _put_together(
             _message(collected, line, number)
         elif line.name in BESIDE:
             words = _words(line)
-            kind = "ring found empty" if words.get("desc") == 0 else BESIDE[line.name]
+            kind = N_("ring found empty") if words.get("desc") == 0 else BESIDE[line.name]
             beside.append(Beside(line.number, line.seconds, kind, words))
         elif called or quiet or line.text:
             notes.append(unknown(line.number, f"{line.name}: {line.text}" if line.text else line.name))

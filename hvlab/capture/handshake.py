@@ -28,11 +28,13 @@ MARKS: Final = {SEEN: "✓", MISSING: "?", REFUSED: "✕", RETRIED: "↻", UNASK
 MOST_ROWS: Final = 400
 KEYS: Final = ("channel_id", "gpadl_id")
 PHASES: Final = {
-    14: N_("contact"), 15: N_("contact"), 3: N_("offer"), 1: N_("offer"), 4: N_("offer"),
-    8: N_("share pages"), 9: N_("share pages"), 10: N_("share pages"), 5: N_("open"), 6: N_("open"),
-    22: N_("move"), 24: N_("move"), 7: N_("close"), 11: N_("close"), 12: N_("close"), 2: N_("take back"),
-    13: N_("take back"), 16: N_("unload"), 17: N_("unload"),
-}  # fmt: skip
+    **dict.fromkeys((14, 15, 25, 26), N_("contact")),
+    **dict.fromkeys((1, 3, 4, 21, 23), N_("offer")),
+    **dict.fromkeys((8, 9, 10), N_("share pages")),
+    **dict.fromkeys((5, 6, 18, 22, 24), N_("open")),
+    **dict.fromkeys((27, 28, 29), N_("talk")),
+    **dict.fromkeys((2, 7, 11, 12, 13, 16, 17, 19, 20), N_("close")),
+}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from hvlab.capture.busfields import Value, by_guest, version_value
 from hvlab.capture.buslog import HANDLED, SEEN, TAKEN, Beside, BusLog, Collector, Travelled
 from hvlab.capture.source import Source, Unknown, lines_of, unknown
 from hvlab.errors import BadFile
+from hvlab.language import N_
 
 LINE: Final = re.compile(r"(?:\d{1,9}@(\d{1,12}\.\d{1,9}):)?((?:vmbus|hv)_\w{1,60})(?: (.{0,400}))?")
 NUMBER: Final = r"#?(-?\d{1,10})"
@@ -32,7 +33,7 @@ DETAILS: Final = {  # trace points that tell more of a message that was taken fr
     "vmbus_send_offer": bus.OFFER, "vmbus_terminate_offers": bus.ALL_OFFERS, "vmbus_gpadl_created": bus.GPADL_CREATED,
     "vmbus_gpadl_torndown": bus.GPADL_TORNDOWN, "vmbus_channel_open": bus.OPEN_RESULT,
 }  # fmt: skip
-BESIDE: Final = {"vmbus_channel_notify_guest": "guest signalled", "vmbus_signal_event": "host signalled"}
+BESIDE: Final = {"vmbus_channel_notify_guest": N_("guest signalled"), "vmbus_signal_event": N_("host signalled")}
 BUSY: Final = -11  # EAGAIN: the guest's message slot is full
 MOST_TYPES: Final = 1 << 16
 
