@@ -9,36 +9,28 @@ from difflib import SequenceMatcher
 from typing import Any, Final
 
 from hvlab.errors import BadRequest
-from hvlab.language import N_, _
+from hvlab.language import _
 from hvlab.story.arrows import Mark
 from hvlab.story.frame import Fact, Frame, Kind, spoken
 from hvlab.story.gate import Gate
 from hvlab.story.host import places
 from hvlab.story.hostmap import token
 from hvlab.story.lanes import LANES, Axis, placed
+from hvlab.story.ledger import TIME, counted
 from hvlab.story.lens import kinds
 from hvlab.story.picture import Element, Picture, box, faint, group, wire, words
-from hvlab.story.steps import AT, Step, steps
+from hvlab.story.steps import AT, SCHEDULING, Step, steps
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.system import CALL, kinds_told
-from hvlab.story.walk import LEFT_OUT, trace_of
+from hvlab.story.walk import LEFT_OUT, of_interrupts, trace_of
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
 
 WIDTH: Final = 836
 LEFT, RIGHT, TOP, BOTTOM = 112, 560, 50, 380
 TALLEST: Final = 44  # px of a lane
+COLUMN: Final = 66  # px of a column of the ledger
 MOST_MATCHED: Final = 4_000  # steps; longer runs are not brought together again after they part
-LEDGER: Final[dict[str, frozenset[str]]] = {
-    N_("hypercalls"): frozenset({"hypercall_entered"}),
-    N_("exits"): frozenset({"vp_exited", "msr_written", "msr_read", "cpuid_answered", "hypercall_entered"}),
-    N_("table reads"): frozenset({"table_entry_read", "second_level_entry_read"}),
-    N_("memory writes"): frozenset(
-        {"memory_written", "output_written", "second_level_entry_written", "accessed_set", "dirty_set"}
-    ),
-    N_("pages given"): frozenset({"page_given"}),
-}
-TIME: Final = N_("time")
 BOTH, ONLY_FIRST, ONLY_SECOND = 0, 1, 2
 
 
@@ -75,7 +67,7 @@ def two_runs(
     knob: str = "",
     grain: str = "event",
     guest: str = "windows",
-    root: int = 0,
+    root: int | None = None,
     title: str = "",
     gates: Sequence[Gate] = (),
 ) -> Storyboard:
@@ -87,7 +79,7 @@ def two_runs(
     names, knob
         What the runs are called, and the one thing that differs between them.
     grain, guest, root
-        As for `SystemLens`.
+        As for `SystemLens`. Without `root`: VP 0, or nobody where a local APIC stands alone.
 
     Raises
     ------
@@ -97,6 +89,8 @@ def two_runs(
     if len(names) != 2 or names[0] == names[1]:
         raise BadRequest(f"the names {names!r} for two runs", "", 'names=("4 KiB", "2 MiB")')
     traces = trace_of(first), trace_of(second)
+    if root is None:
+        root = -1 if all(of_interrupts(trace) and not {*trace.kinds()} & {*SCHEDULING} for trace in traces) else 0
     told = [steps(trace, grain, guest, root) for trace in traces]
     sides = [Side(name, trace, own, begin_of(own)) for name, trace, own in zip(names, traces, told, strict=True)]
     paces = list(paired(sides))
@@ -202,7 +196,8 @@ def _frames(
     sides: Sequence[Side], paces: Sequence[Pace], marks: Sequence[tuple[list[Mark], dict[int, int]]]
 ) -> Iterator[Frame]:
     """The frames, with the ledger so far and the marks seen so far."""
-    ledger = [dict.fromkeys([*LEDGER, "time"], 0), dict.fromkeys([*LEDGER, "time"], 0)]
+    rows = counted(*(side.trace for side in sides))
+    ledger = [dict.fromkeys([*rows, "time"], 0), dict.fromkeys([*rows, "time"], 0)]
     seen, number_of = dict[str, int](), [dict[int, int](), dict[int, int]()]
     parted = False
     for number, pace in enumerate(paces):
@@ -215,7 +210,7 @@ def _frames(
                 continue
             number_of[at][k] = number
             for row in side.steps[k].rows:
-                for name, events in LEDGER.items():
+                for name, events in rows.items():
                     ledger[at][name] += side.trace.event(row).name in events
             ledger[at]["time"] = max(side.since(k), ledger[at]["time"])
             found, mark_of = marks[at]
@@ -284,18 +279,27 @@ def _picture(sides: Sequence[Side], paces: Sequence[Pace], apart: int | None, kn
     layer.append(words("told", 6, bottom + 40, "", "label title"))
     bind += [*found[1], ["say", "told", {"fact": "parted", "cases": {"1": told}, "else": equal}]]
     both = _("{what} {first} and {second}")
-    counted = (
+    said = (
         both.format(what=_(name), first=f"{{l0_{row}}}", second=f"{{l1_{row}}}")
-        for row, name in enumerate([*LEDGER, TIME])
+        for row, name in enumerate([*counted(*(side.trace for side in sides)), TIME])
     )
-    alt = f"{_('This step: {side:enum:side}.')} {', '.join(counted)}"
+    alt = f"{_('This step: {side:enum:side}.')} {', '.join(said)}"
+    rows = len(counted(*(side.trace for side in sides))) + 1
     facts = [Fact("side", _("This step"), "enum:side", True), *_facts(marks, sides)]
-    picture = Picture(_("Two runs"), _("Two runs on one clock"), WIDTH, max(bottom + 52, 360), layer, bind, alt + ".")
+    picture = Picture(
+        _("Two runs"),
+        _("Two runs on one clock"),
+        WIDTH,
+        max(bottom + 52, 360, TOP + 64 + 30 * rows),
+        layer,
+        bind,
+        alt + ".",
+    )
     return picture, facts
 
 
 def _facts(marks: Sequence[tuple[list[Mark], dict[int, int]]], sides: Sequence[Side]) -> list[Fact]:
-    rows = [*LEDGER, "time"]
+    rows = [*counted(*(side.trace for side in sides)), "time"]
     found = [Fact("parted"), *(Fact(f"{name}{at}") for name in ("x", "now") for at in (0, 1))]
     for at, side in enumerate(sides):
         for row, name in enumerate(rows):
@@ -368,20 +372,23 @@ def _ledger(sides: Sequence[Side]) -> tuple[list[Element], list[Element]]:
     columns = (694, 764, 832)
     layer: list[Element] = [words("", 570, TOP - 26, _("so far"), "small soft")]
     bind: list[Element] = []
-    for name, x in zip((*(side.name[:8] for side in sides), _("differ")), columns, strict=True):
-        layer.append(words("", x, TOP - 7, name, "label title end", 62))
-    for row, name in enumerate([*LEDGER, "time"]):
+    for name, x in zip((*(side.name for side in sides), _("differ")), columns, strict=True):
+        heading = words("", x, TOP - 7, name[:12], "label title end", COLUMN)
+        heading[3]["width"] = COLUMN
+        layer.append(heading)
+    rows = [*counted(*(side.trace for side in sides)), "time"]
+    for row, name in enumerate(rows):
         y = TOP + 22 + 30 * row
-        kind = "time" if name == "time" else "dec"
+        kind, size = ("time", "small") if name == "time" else ("dec", "label")
         layer += [
             words("", 570, y, _(name), "label", 92),
             faint(570, y + 9, 832, y + 9),
         ]
         for column, (fact, x) in enumerate(zip((f"l0_{row}", f"l1_{row}", f"d_{row}"), columns, strict=True)):
-            layer.append(words(f"ledger{row}{column}", x, y, "", "label code end"))
+            layer.append(words(f"ledger{row}{column}", x, y, "", f"{size} code end"))
             bind.append(["text", f"ledger{row}{column}", fact, kind])
         bind += [["lit", f"ledger{row}2", f"d_{row}"]]
-    y = TOP + 22 + 30 * (len(LEDGER) + 1)
+    y = TOP + 22 + 30 * len(rows)
     layer += [token("", "A", 582, y - 4), words("", 598, y, _("in both runs"), "small soft")]
     only = token("", "A", 582, y + 22)
     only[4][0][2], only[4][1][2] = "hollow dashed", "small middle"

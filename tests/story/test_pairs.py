@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hvlab.errors import BadRequest
+from hvlab.lab.interrupting import one_apic
 from hvlab.machine import Machine
 from hvlab.story.pairs import first_divergence, two_runs
 from hvlab.story.picture import alt_at
@@ -100,3 +101,23 @@ def test_two_runs_want_two_names_and_rows():
         two_runs(made(1), made(2), ("same", "same"))
     with pytest.raises(BadRequest, match="without rows"):
         two_runs(made(1), Trace(np.zeros((0, 10), np.int64)))
+
+
+def test_the_ledger_of_interrupts_counts_what_an_assist_page_saves():
+    steps_of = "raise 0x50, take, eoi, raise 0x60 level, take, eoi"
+    story = two_runs(one_apic(steps_of), one_apic(steps_of, assist=True), ("no help", "assist page"), "assist page")
+
+    rows = ["exits", "interrupts", "EOIs saved"]
+    last = len(story) - 1
+    ledger = {name: [story.value(f"{side}_{row}", last) for side in ("l0", "l1", "d")] for row, name in enumerate(rows)}
+    said = alt_at(story.scene["pictures"][0], story.state_at(last), story.kinds_of_facts, story.enums)
+    assert said.endswith("exits 2 and 1, interrupts 2 and 2, EOIs saved 0 and 1, time 0 ns and 0 ns.")
+    assert ledger == {"exits": [2, 1, -1], "interrupts": [2, 2, 0], "EOIs saved": [0, 1, 1]}
+    assert story.describe(first_divergence(story)).startswith("Only no help: VP 0 writes EOI and leaves")
+
+
+def test_a_local_apic_that_stands_alone_is_no_roots():
+    story = two_runs(one_apic("raise 0x50, take, eoi"), one_apic("tpr 0x80, raise 0x50, take"))
+
+    lanes = [element[4] for element in story.scene["pictures"][0]["layer"] if element[0] == "text"]
+    assert "child kernel" in lanes and "root kernel" not in lanes
