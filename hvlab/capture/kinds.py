@@ -62,8 +62,8 @@ KINDS: Final = {
         Kind(
             "page_ownership", "a vector file of a page-ownership model", _comes("page sharing and DMA ownership"), True
         ),
-        Kind("golden-ring", "operations on one VMBus ring with the bytes after each", oracle=True),
-        Kind("golden-control", "VMBus channel messages as bytes", oracle=True),
+        Kind("golden-ring", "a file of operations on one VMBus ring, with the bytes after each", oracle=True),
+        Kind("golden-control", "a file of VMBus channel messages as bytes", oracle=True),
         Kind("golden-device", "device and SynIC messages as bytes", _comes("SynIC and device"), True),
         Kind("iommu", "a snapshot of an IOMMU (Intel VT-d)", _comes("IOMMU"), True),
         Kind("vmbus-facts", "facts taken from a log of a Hyper-V guest", NOTHING),

@@ -15,6 +15,7 @@ from hvlab.capture.tables import NestedTables, PageTables
 from hvlab.capture.vectors import Vectors
 from hvlab.errors import BadFile, BadRequest, HvlabError
 from hvlab.verify.count import Count
+from hvlab.verify.ring import golden_ring
 from hvlab.verify.synic import kvm_trace
 from hvlab.verify.tables import nested_tables, page_tables
 from hvlab.verify.vectors import VECTORS
@@ -60,6 +61,8 @@ def replay(path: str | Path) -> Count:
         return page_tables(capture)
     if isinstance(capture, NestedTables):
         return nested_tables(capture)
+    if isinstance(capture, Vectors) and capture.name == "golden-ring":
+        return golden_ring(capture)
     if isinstance(capture, Vectors) and capture.name in VECTORS:
         return VECTORS[capture.name](capture.cases)
     if isinstance(capture, KvmLog):

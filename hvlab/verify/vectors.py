@@ -13,6 +13,8 @@ from hvlab.hardware.second_level import EPT
 from hvlab.hypervisor.partition import STATE
 from hvlab.verify.apic import apic_priority, apic_sequences
 from hvlab.verify.count import Count
+from hvlab.verify.messages import control_messages
+from hvlab.verify.ring import gpa_range, ring_hostile
 from hvlab.verify.synic import synic_slots
 from hvlab.wire.x64 import Cr0, Cr4, Efer, EptEntry, PageTableEntry, Rflags
 
@@ -170,4 +172,7 @@ VECTORS: dict[str, Callable[[Any], Count]] = {
     "apic_priority": apic_priority,
     "apic_sequences": apic_sequences,
     "synic_slots": synic_slots,
+    "vmbus_ring_hostile": ring_hostile,
+    "vmbus_gpa_range": gpa_range,
+    "golden-control": control_messages,
 }

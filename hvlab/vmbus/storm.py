@@ -65,7 +65,7 @@ def meet(inputs: int, seed: int = 1, threads: int = 2, run: Callable[..., Any] =
     shares = [inputs // threads + (k < inputs % threads) for k in range(threads)]
     seeds = [(seed * 2 + 1) * 0x9E37_79B9 + k * 0x1234_5677 for k in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(lambda pair: _one(*pair, run), zip(seeds, shares, strict=True)))
+        parts = list(pool.map(_one, seeds, shares, [run] * threads))
     first = next((part.first for part in parts if part.broken), (0, 0))
     seen = np.sum([part.seen for part in parts], axis=0)
     return Storm(inputs, sum(part.broken for part in parts), seen, first)

@@ -21,7 +21,10 @@ HOST = "99@1795387484.807040:vmbus_recv_message type 14 size 40\n"
 BOOT = b"\xeb\x3c\x90mkfs.fat\0" + bytes(498) + b"\x55\xaa"
 FOOTER = b"conectix" + bytes(504)
 
-VECTORS_HERE = ("x86_page_access", "x86_pkeys", "ept_permissions", "apic_priority", "apic_sequences", "synic_slots")
+VECTORS_HERE = {
+    *("x86_page_access", "x86_pkeys", "ept_permissions", "apic_priority", "apic_sequences", "synic_slots"),
+    *("vmbus_ring_hostile", "vmbus_gpa_range", "golden-ring", "golden-control"),
+}
 
 TEXTS = [
     ("dmesg", DMESG),
@@ -51,8 +54,6 @@ LATER = [
     ("raw-disk", BOOT + bytes(8192)),
     ("facts", {"topic": "Local APIC", "generated": "", "provenance": {}}),
     ("vmbus-facts", {"source": "", "kind": "dmesg", "facts": []}),
-    ("golden-ring", {"name": "ring", "data_bytes": 4096, "initial": {}, "ops": []}),
-    ("golden-control", {"vectors": [{"name": "x", "message": "InitiateContact", "hex": ""}]}),
     ("golden-device", {"vectors": [{"name": "x", "size": 256, "hex": ""}]}),
     *((name, {"meta": {"name": name, "n": 0}, "cases": []}) for name in KINDS if "_" in name and not KINDS[name].ready),
 ]

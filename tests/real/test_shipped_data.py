@@ -18,7 +18,7 @@ def test_all_shipped_data_fit_into_four_megabytes_and_are_listed():
     sources = (FOLDER / "SOURCES.md").read_text(encoding="utf-8")
 
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 4_000_000
-    assert len(samples()) == 12
+    assert len(samples()) == 18
     for path in samples().values():
         assert f"`{path.name}`" in sources
 
