@@ -58,6 +58,34 @@ KINDS: Final = {
 }
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where a kernel has its pages: page numbers of its own.
+
+    Attributes
+    ----------
+    hypercall : int
+    synic : tuple
+        For each virtual processor: message page, flag page, page for the input of calls.
+    monitor : tuple of int
+        Interrupt page, the host's monitor page, the guest's own.
+    frames : tuple of int
+        What is free for rings and buffers, in the order in which it is taken.
+    """
+
+    hypercall: int
+    synic: tuple[tuple[int, int, int], ...]
+    monitor: tuple[int, int, int]
+    frames: tuple[int, ...]
+
+
+def places_from(first: int, pages: int, vps: int) -> Places:
+    """Return places one after the other, from a page on."""
+    synic = tuple((first + 1 + 3 * k, first + 2 + 3 * k, first + 3 + 3 * k) for k in range(vps))
+    at = first + 1 + 3 * vps
+    return Places(first, synic, (at, at + 1, at + 2), tuple(range(at + 3, pages)))
+
+
 class Kernel:
     """A guest's kernel.
 
@@ -69,6 +97,8 @@ class Kernel:
         How much memory it has, from GPA 0 on.
     kind : str
         ``"linux"`` or ``"windows"``.
+    places : Places, optional
+        Where its pages are.
 
     Attributes
     ----------
@@ -87,6 +117,7 @@ class Kernel:
         features: int | None = None,
         knobs: Knobs | None = None,
         idle: Callable[[], object] = lambda: None,
+        places: Places | None = None,
     ) -> None:
         if kind not in KINDS:
             raise BadRequest(f"a guest {kind!r}", "", ", ".join(KINDS))
@@ -95,24 +126,23 @@ class Kernel:
         name = self.found.vendor if how.by_vendor else self.found.interface
         if name != (cpuid.VENDOR_NAME if how.by_vendor else cpuid.INTERFACE_NAME) or not self.found.enlightened:
             raise BadRequest("to use VMBus", self.found.why or "another hypervisor", "a guest of Hyper-V")
-        frames = list(range(16, pages))
-        self._done(establish(vps[0], frames.pop(0), how.os_id))
-        self.boxes = [self._synic(vp, frames) for vp in vps]
-        monitor = tuple(frames.pop(0) * PAGE for _ in range(3))
+        where = places or places_from(16, pages, len(vps))
+        self._done(establish(vps[0], where.hypercall, how.os_id))
+        self.boxes = [self._synic(vp, *three) for vp, three in zip(vps, where.synic, strict=True)]
+        interrupts, to_child, to_parent = (gpn * PAGE for gpn in where.monitor)
         self.guest = Guest(
             self.boxes,
-            frames,
+            where.frames,
             how.versions if versions is None else versions,
             how.features if features is None else features,
-            (monitor[0], monitor[1], monitor[2]),
+            (interrupts, to_child, to_parent),
             knobs,
             idle,
             vmbus.guid(CLIENT),
         )
 
-    def _synic(self, vp: Vp, frames: list[int]) -> Mailbox:
+    def _synic(self, vp: Vp, message: int, flags: int, block: int) -> Mailbox:
         """Switch on the SynIC of one virtual processor, and make its driver's view of it."""
-        message, flags, block = (frames.pop(0) for _ in range(3))
         auto_eoi = not self.found.hints & NO_AUTO_EOI
         self._done(enable_synic(vp, message, flags, VECTOR, vmbus.SINT, auto_eoi))
         return Mailbox(vp, message * PAGE, flags * PAGE, block * PAGE, auto_eoi)

@@ -164,7 +164,7 @@ class Bus:
         machine.hv.recording = recording
         self.parties = [self._root]
         with machine.action():
-            self.web: Child = machine.child("web", memory=pages * PAGE, vps=vps, pool=4 * vps + 24)
+            machine.child("web", memory=pages * PAGE, vps=vps, pool=4 * vps + 24)
             self.host: Host = machine.vmbus.host(
                 self.web.partition_id,
                 speaks=_up_to(speaks or "6.0"),
@@ -183,6 +183,11 @@ class Bus:
                 self._offer(one)
         self.before = machine.trace
         self.wiring = Run(machine.trace, Trace(machine.trace.rows[:0]))
+
+    @property
+    def web(self) -> Child:
+        """The guest's partition."""
+        return self.machine.children["web"]
 
     def _root(self) -> bool:
         return self.machine.vmbus.service()

@@ -19,6 +19,8 @@ from hvlab.verify.ring import golden_ring
 from hvlab.verify.synic import kvm_trace
 from hvlab.verify.tables import nested_tables, page_tables
 from hvlab.verify.vectors import VECTORS
+from hvlab.verify.vmbus import recording
+from hvlab.verify.vmbus_recorded import is_recording
 
 __all__ = ["Count", "main", "replay", "verify"]
 
@@ -74,8 +76,22 @@ def verify(paths: Iterable[str | Path]) -> Iterator[Told]:
     """Replay files, and all files below folders; say of each what came of it."""
     for given in map(Path, paths):
         inside = given.is_dir()
+        for folder in sorted(p for p in [given, *given.rglob("*")] if p.is_dir()) if inside else []:
+            if is_recording(folder):
+                yield _whole(folder)
         for path in sorted(p for p in given.rglob("*") if p.is_file()) if inside else [given]:
             yield _one(path, inside)
+
+
+def _whole(folder: Path) -> Told:
+    """Replay a recording that is a folder of files."""
+    name = f"{folder.parent.name}/{folder.name}"
+    try:
+        return Told(name, recording(folder))
+    except BadRequest as error:
+        return Told(name, why=f"not compared: {error}")
+    except (BadFile, OSError) as error:
+        return Told(name, why=str(error), wrong=True)
 
 
 def _one(path: Path, inside: bool) -> Told:

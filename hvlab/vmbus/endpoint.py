@@ -133,6 +133,8 @@ class Mailbox:
         self.vp, self.input_gpa, self.auto_eoi = vp, input_gpa, auto_eoi
         self.slot, self.flag_area = message_gpa + SLOT * sint, flags_gpa + SLOT * sint
         self._pages = vp.window([message_gpa])
+        self.posted: list[tuple[int, bytes, Status]] | None = None  # a list: all that is posted is noted there
+        self.signals: list[tuple[int, int, Status]] | None = None
 
     @property
     def spa(self) -> int:
@@ -142,11 +144,17 @@ class Mailbox:
 
     def post(self, connection: int, data: bytes) -> Status:
         """Make HvCallPostMessage."""
-        return _status(self.vp.post_message(connection, vmbus.MESSAGE_TYPE, data, self.input_gpa))
+        status = _status(self.vp.post_message(connection, vmbus.MESSAGE_TYPE, data, self.input_gpa))
+        if self.posted is not None:
+            self.posted.append((connection, data, status))
+        return status
 
     def signal(self, connection: int, flag: int = 0) -> Status:
         """Make HvCallSignalEvent."""
-        return _status(self.vp.signal_event(connection, flag))
+        status = _status(self.vp.signal_event(connection, flag))
+        if self.signals is not None:
+            self.signals.append((connection, flag, status))
+        return status
 
     def waits(self) -> bool:
         """Whether an interrupt can be taken."""
