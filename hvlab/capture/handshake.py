@@ -51,12 +51,15 @@ class Row:
         What is recorded; None if it is missing.
     says : str
         What this message said, in words.
+    answers : BusMessage or None
+        The request that it answers, or that waits for it.
     """
 
     number: int
     mark: str
     message: BusMessage | None
     says: str
+    answers: BusMessage | None = None
 
     @property
     def phase(self) -> str:
@@ -187,11 +190,12 @@ class _Judge:
     def _rows(self, at: int) -> Iterator[Row]:
         message = self.messages[at]
         number = message.number
-        yield Row(number, self._mark(at), message, self._says(at))
+        request = self.messages[self.asked[at]] if at in self.asked else None
+        yield Row(number, self._mark(at), message, self._says(at), request)
         if number == bus.GPADL_HEADER:
             yield from self._bodies(at)
         if number in ANSWERS and at not in self.answer and self._wants_answer(at):
-            yield Row(ANSWERS[number], MISSING, None, self._silence(at))
+            yield Row(ANSWERS[number], MISSING, None, self._silence(at), message)
 
     def _wants_answer(self, at: int) -> bool:
         return self.messages[at].number != bus.MODIFY or (self.version or 0) >= V5_3

@@ -14,6 +14,8 @@ from hvlab.capture.kinds import recognise
 from hvlab.capture.load import Capture, load
 from hvlab.capture.source import PASTED, Source, is_text
 from hvlab.errors import BadRequest, plain
+from hvlab.story.recorded import recorded_story
+from hvlab.story.storyboard import Storyboard
 from hvlab.view.bus import draw_channels, draw_handshake
 from hvlab.view.drawing import RULES, Drawing
 from hvlab.view.still import style_for
@@ -32,6 +34,13 @@ class Explained:
 
     def __init__(self, capture: Capture, text: str, drawings: Sequence[Drawing]) -> None:
         self.capture, self.text, self.drawings = capture, text, tuple(drawings)
+
+    @property
+    def story(self) -> Storyboard:
+        """The handshake of a recording, step by step: what `show(explain(…))` shows."""
+        if not isinstance(self.capture, BusLog):
+            raise BadRequest("a story of it", self.text.split("\n", 1)[0], "a recording of VMBus by ftrace or QEMU")
+        return recorded_story(self.capture)
 
     def __repr__(self) -> str:
         return self.text
