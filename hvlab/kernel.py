@@ -22,12 +22,16 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
+from hvlab import compiler
+
 I = np.int64  # noqa: E741  the one integer of the engine, one letter because kernels are read more often than this
 PLAIN = bool(numba.config.DISABLE_JIT)
 # `_nrt=False` forbids allocation and the reference counting that made the same code six times slower;
 # `boundscheck` is a net below our own checks: without it a wrong write killed the process.
 SWITCHES: dict[str, bool] = {"nogil": True, "boundscheck": True, "_nrt": False}
 
+PART: dict[str, Any] = {"pipeline_class": compiler.Part} if compiler.KNOWN else {}
+WHOLE: dict[str, Any] = {"pipeline_class": compiler.Whole} if compiler.KNOWN else {}
 OURS = re.compile("[0-9a-f]{16}")  # the name of a cache folder
 IMPORT = re.compile(r"^[ \t]*(?:from (hvlab[\w.]*) import (?:\(([^)]*)\)|(.*))|import (hvlab[\w.]*))", re.M)
 HOUSE = Path(__file__).parent.parent  # the folder that holds the package
@@ -85,7 +89,8 @@ def cache_folder(source: Path) -> Path | None:
     """
     if CACHE is None:
         return None
-    key = hashlib.sha256(repr((SWITCHES, numba.__version__, numba.config.OPT, numba.config.DEBUGINFO_DEFAULT)).encode())
+    made_by = SWITCHES, sorted(PART | WHOLE), numba.__version__, numba.config.OPT, numba.config.DEBUGINFO_DEFAULT
+    key = hashlib.sha256(repr(made_by).encode())
     for path in compiled_sources(source):
         key.update(path.read_bytes())
     with contextlib.suppress(OSError):
@@ -120,7 +125,8 @@ def _seen(function: F, **switches: Any) -> F:
     The way of `register_jitable` compiles again for callers with other switches, a third of the event kernel twice.
     """
     if not PLAIN:
-        made: Any = numba.njit(no_cfunc_wrapper=True, no_cpython_wrapper=True, **SWITCHES, **switches)(function)
+        silent = {"no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+        made: Any = numba.njit(**silent, **PART, **SWITCHES, **switches)(function)
         function.__dict__.update(_numba_type_=made._numba_type_, made=made)  # the type knows it by a weak reference
     return function
 
@@ -160,10 +166,10 @@ def entry_point(function: F) -> F:
     folder = cache_folder(Path(function.__code__.co_filename))
     saved, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder or "")
     try:
-        compiled: F = numba.njit(cache=folder is not None, no_cfunc_wrapper=True, **SWITCHES)(function)
+        compiled: F = numba.njit(cache=folder is not None, no_cfunc_wrapper=True, **WHOLE, **SWITCHES)(function)
     finally:
         numba.config.CACHE_DIR = saved  # the user's own numba code keeps its own folder
-    return compiled
+    return compiler.remembering(compiled) if WHOLE and not PLAIN else compiled
 
 
 def is_ready(compiled: Any) -> bool:

@@ -97,7 +97,7 @@ TESTS = Path(__file__).resolve().parents[1]
 WHERE = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
 PLAINLY = """
 import hvlab.kernel as kernel
-kernel.SWITCHES.clear()
+{}
 from hardware.test_run import digest_of_a_stream
 from hvlab.hardware.processor import run
 assert not any(run.targetoptions.get(switch) for switch in ("forceinline", "boundscheck", "nogil"))
@@ -106,9 +106,14 @@ print(digest_of_a_stream())
 
 
 @pytest.mark.compiled
-def test_the_switches_of_the_compiler_change_no_byte():
+@pytest.mark.parametrize(
+    "before",
+    ["kernel.SWITCHES.clear()", "kernel.SWITCHES.clear(); kernel.PART.clear(); kernel.WHOLE.clear()"],
+    ids=["numba's own switches", "numba's own way to compile"],
+)
+def test_how_it_is_compiled_changes_no_byte(before):
     plainly = subprocess.run(
-        [sys.executable, "-c", PLAINLY], cwd=TESTS, env=WHERE, capture_output=True, text=True, check=True
+        [sys.executable, "-c", PLAINLY.format(before)], cwd=TESTS, env=WHERE, capture_output=True, text=True, check=True
     )
 
     assert plainly.stdout.split()[-1] == digest_of_a_stream()
