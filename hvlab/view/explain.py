@@ -14,10 +14,10 @@ from hvlab.capture.kinds import recognise
 from hvlab.capture.load import Capture, load
 from hvlab.capture.source import PASTED, Source, is_text
 from hvlab.errors import BadRequest, plain
-from hvlab.story.recorded import recorded_story
 from hvlab.story.storyboard import Storyboard
 from hvlab.view.bus import draw_channels, draw_handshake
 from hvlab.view.drawing import RULES, Drawing
+from hvlab.view.recorded import recorded_story
 from hvlab.view.still import style_for
 
 

@@ -6,8 +6,8 @@ from hvlab import explain, show
 from hvlab.capture import load, sample
 from hvlab.capture.handshake import MISSING, handshake
 from hvlab.errors import BadRequest
-from hvlab.story.recorded import SHOWN, recorded_story, says
 from hvlab.trace.words import say
+from hvlab.view.recorded import SHOWN, recorded_story, says
 
 LOG = load(sample("vmbus_ftrace"))
 
