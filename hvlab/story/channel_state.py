@@ -15,6 +15,11 @@ from hvlab.wire.tlfs import MessageHeader
 Facts = Mapping[str, int]
 MASK: Final = (1 << 64) - 1
 SLOT: Final = 256
+PAGE: Final = 4096
+WORDS: Final = frozenset(  # events that say what a word of memory becomes
+    {"memory_written", "output_written", "message_word_written", "ring_word_written", "event_flag_set"}
+    | {"event_flag_cleared", "message_taken"}
+)
 ROOT, CHILD = 1, 2  # `side` of an event
 ON_ITS_WAY, IN_ITS_SLOT, TAKEN, REFUSED = range(1, 5)  # where a channel message is
 ASKED, MAPPED, DENIED, GONE = range(1, 5)  # what became of a GPADL
@@ -26,10 +31,14 @@ class Words:
     def __init__(self) -> None:
         self.held: dict[int, int] = {}
 
-    def read(self, words: Facts) -> None:
-        """Take in a row that changed a word."""
-        if "spa" in words and "old" in words and "new" in words:
+    def read(self, name: str, words: Facts) -> bool:
+        """Take in a row; return whether it changed a word."""
+        if name in WORDS:
             self.held[words["spa"] & ~7] = words["new"] & MASK
+        elif name == "page_scrubbed":
+            for spa in range(words["spa"], words["spa"] + PAGE, 8):
+                self.held.pop(spa, None)
+        return name in WORDS
 
     def bytes(self, spa: int, size: int = SLOT) -> bytes:
         """Return what lies there; words that nobody wrote are 0."""
@@ -125,12 +134,12 @@ class Bus:
     def read(self, trace: Trace, row: int) -> None:
         """Take in a row."""
         name, words, actor = trace.event(row).name, trace.facts(row), int(trace.rows[row, 2])
-        self.words.read(words)
+        changed = self.words.read(name, words)
         tell = getattr(self, f"on_{name}", None)
         if tell is not None:
             tell(actor, words, row)
-        for letter in self.letters if "new" in words else ():
-            if letter.where == IN_ITS_SLOT and letter.spa <= words.get("spa", -1) < letter.spa + SLOT:
+        for letter in self.letters if changed else ():
+            if letter.where == IN_ITS_SLOT and letter.spa <= words["spa"] < letter.spa + SLOT:
                 self._look(letter)
 
     def channel(self, number: int) -> Channel:

@@ -37,6 +37,7 @@ MOST_MARKS: Final = 400
 MOST_HOPS = 128
 SHARPEST: Final = "!XVRMFIHW"  # which of several tokens a mark shows
 LETTER_WIDTH: Final = 7.4
+CAPITAL_WIDTH: Final = 9.8  # of names in capitals
 UPPER, LOWER = 9, 25  # a lane has two rows of marks: what travels between privileges, and memory
 
 
@@ -255,7 +256,8 @@ def _bands(steps: Sequence[Step], axis: Axis) -> tuple[list[Element], list[Eleme
 
 def _fitting(text: str, short: str, x: float, width: float) -> list[Element]:
     """The text if it fits, else a shorter one, else nothing."""
-    text = text if LETTER_WIDTH * len(text) + 6 <= width else short
+    wide = CAPITAL_WIDTH if text.isupper() and len(text) > 5 else LETTER_WIDTH
+    text = text if wide * len(text) + 6 <= width else short
     fits = LETTER_WIDTH * len(text) + 4 <= width
     return [words("", x + width / 2, BANDS + 16, text, "label middle")] if fits else []
 

@@ -130,7 +130,7 @@ def _moment(letter: Letter | None, lines: Texts, heads: Texts) -> dict[str, int]
     size = letter.data[4] if letter.data else 0
     title = _("{name}: {size} bytes").format(name=name, size=size) if size else name
     told = lines_of(letter.data) if letter.data else []
-    said = "; ".join(f"{line.name} {line.says}" for line in told[4:])
+    said = "; ".join(f"{line.name} {line.says}" for line in told[len(MessageHeader.fields) :])
     found |= {"msg_state": letter.where, "msg_head": heads.number(title, said, "", "")}
     found |= {"msg_said": found["msg_head"], "msg_sint": max(letter.sint, 0), "msg_vp": max(letter.vp, 0)}
     found["msg_spa"] = letter.spa

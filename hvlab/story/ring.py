@@ -90,8 +90,10 @@ def _title(one: Ring, left: int) -> Part:
     text = _("{way}: {size} bytes").format(way=way, size=f"{one.size:,}") if one.size else way
     layer: list[Element] = [words("", left + 6, 18, text, "label title", SIDE - 10)]
     key = key_of(one)
-    idle = words(f"{key}idle", left + 6, 38, _("nothing of it is known yet"), "small soft", SIDE - 10)
-    return [*layer, idle], [["show", f"{key}idle", f"{key}there", [0]]]
+    idle = words(f"{key}idle", left + 6, 38, "", "small soft", SIDE - 10)
+    cases = {"0": _("nothing of it is known yet"), "2": _("let go: its pages are the child's alone again")}
+    bind: list[Element] = [["say", f"{key}idle", {"fact": f"{key}there", "cases": cases, "else": ""}]]
+    return [*layer, idle], bind
 
 
 def _dial(one: Ring, left: int) -> Part:
@@ -116,7 +118,7 @@ def _dial(one: Ring, left: int) -> Part:
         bind.append(["show", f"{id}on", f"{key}{shown}"])
     bind += [["attr", f"{key}gap", f"move-{axis}", f"{key}g{axis}", 1, left if axis == "x" else 0] for axis in "xy"]
     bind.append(["show", f"{key}gapon", f"{key}sound"])
-    return [group(f"{key}dial", layer)], [*bind, ["show", f"{key}dial", f"{key}there"]]
+    return [group(f"{key}dial", layer)], [*bind, ["show", f"{key}dial", f"{key}there", [1]]]
 
 
 def _segment(at: int, count: int, left: int) -> str:
@@ -164,7 +166,7 @@ def _beside(one: Ring, left: int) -> Part:
         content = [token("", "!", at, 226), words(f"{id}t", at + 16, 231, "", "label fault", 170)]
         layer.append(group(id, content))
         bind += [["say", f"{id}t", put(_(text), one)], ["show", id, f"{key}{mark}lies"]]
-    return [group(f"{key}beside", layer)], [*bind, ["show", f"{key}beside", f"{key}there"]]
+    return [group(f"{key}beside", layer)], [*bind, ["show", f"{key}beside", f"{key}there", [1]]]
 
 
 def _eye(key: str, x: float, y: float) -> list[Element]:
@@ -222,7 +224,7 @@ def _strip(one: Ring, left: int) -> Part:
         id = f"{key}pl{at}"
         layer.append(words(id, begin, STRIP + 60 + 18 * at, "", "small", SIDE - 12))
         bind.append(["say", id, {"fact": f"{key}p", "cases": {"0": ""}, "else": put(text, one)}])
-    return [group(f"{key}strip", layer)], [*bind, ["show", f"{key}strip", f"{key}there"]]
+    return [group(f"{key}strip", layer)], [*bind, ["show", f"{key}strip", f"{key}there", [1]]]
 
 
 def _pieces(packet: Packet, one: Ring) -> list[tuple[int, int]]:
@@ -262,7 +264,7 @@ def _sentence(one: Ring, left: int) -> Part:
         ["class", f"{key}bellt", f"{key}why", {str(why): "signal" for why in (3, 7, 8, FOUND)}],
         ["say", f"{key}not", refused],
         ["show", f"{key}no", f"{key}verdict"],
-        ["show", f"{key}bell", f"{key}there"],
+        ["show", f"{key}bell", f"{key}there", [1]],
     ]
     return layer, bind
 

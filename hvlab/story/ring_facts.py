@@ -58,7 +58,13 @@ def parts_of(size: int) -> int:
 
 def moment(one: Ring) -> dict[str, int]:
     """The facts of a ring at one moment, without its key."""
-    found = {"there": int(one.size > 0), "w": one.write, "r": one.read, "mask": min(one.mask, 1), "wait": one.pending}
+    found = {
+        "there": 2 if one.gone else int(one.size > 0),
+        "w": one.write,
+        "r": one.read,
+        "mask": min(one.mask, 1),
+        "wait": one.pending,
+    }
     lies = {"wlies": int(one.lies(one.write)), "rlies": int(one.lies(one.read))}
     sound = not any(lies.values())
     found |= {**lies, "used": one.used if sound else 0, "free": one.free if sound else 0, "sound": int(sound)}
@@ -92,6 +98,7 @@ def cover(one: Ring) -> list[int]:
         return found
     spans = [(one.read, one.used, PUBLISHED)]
     spans += [(packet.at, packet.whole, packet.phase) for packet in one.live()]
+    spans.sort(key=lambda span: span[2] != COPIED)  # what is only copied hides nothing
     for begin, length, phase in spans:
         if length > 0:
             first, last = begin * count // one.size, (begin + length - 1) * count // one.size

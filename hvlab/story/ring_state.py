@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hvlab.language import _
-from hvlab.story.channel_state import CHILD, MASK, Words, changes
+from hvlab.story.channel_state import CHILD, MASK, WORDS, Words, changes
 from hvlab.story.frame import Page
 from hvlab.story.steps import Step
 from hvlab.trace.journal import Trace
@@ -33,6 +33,7 @@ FRAME: Final = 4096
 COPIED, PUBLISHED, READ = 1, 2, 3  # of a packet; 0: its room is free
 TRIGGER, FOUND = 10, 11  # reasons beside those of the events: the monitor page
 TO_HOST: Final = 1
+TOUCHES: Final = WORDS | {"packet_written", "packet_read", "page_scrubbed"}  # what may change the bytes on show
 MOST_PACKETS: Final = 24  # whose bytes are on show
 EXTRA: Final[dict[int, type[Struct]]] = {
     PacketType.GPA_DIRECT: GpaDirectHeader,
@@ -79,6 +80,8 @@ class Ring:
         default_factory=lambda: dict.fromkeys(("writes", "reads", "signals", "saved", "refused"), 0)
     )
     places: dict[int, int] = field(default_factory=dict)  # page, control page first -> SPA
+    handle: int = 0  # of the GPADL that names its pages
+    gone: bool = False  # its pages are the child's alone again
 
     @property
     def used(self) -> int:
@@ -123,7 +126,7 @@ class Rings:
     def read(self, trace: Trace, row: int) -> None:
         """Take in a row."""
         name, words = trace.event(row).name, trace.facts(row)
-        self.words.read(words)
+        changed = self.words.read(name, words)
         tell = getattr(self, f"on_{name}", None)
         if tell is not None:
             tell(words)
@@ -131,7 +134,7 @@ class Rings:
             self.changed.append(words["spa"])
         elif "ring" in words:
             self.changed = []
-        if "spa" in words and "new" in words:
+        if changed:
             self._follow(words["spa"])
 
     def _follow(self, spa: int) -> None:
@@ -162,12 +165,19 @@ class Rings:
             one.places = {}
             for packet in one.packets:
                 packet.phase = 0
-        one.size = words["size"]
+        one.size, one.gone = words["size"], False
         found = self.named.get((words["side"], words["gpa"]))
         if found is not None:
-            pages = self.handles[found[0]]
+            pages, one.handle = self.handles[found[0]], found[0]
             reach = range(1 + one.size // FRAME)
             one.places |= {page: pages[found[1] + page] for page in reach if found[1] + page in pages}
+
+    def on_gpadl_unmapped(self, words: Facts) -> None:
+        for one in self.rings.values():
+            if one.handle == words["gpadl"]:
+                one.gone, one.places = True, {}
+                for packet in one.packets:
+                    packet.phase = 0
 
     def _control(self, one: Ring) -> None:
         if self.changed:
@@ -304,7 +314,7 @@ def ring_bytes(trace: Trace, steps: Sequence[Step], before: Trace | None) -> tup
         touched = False
         for row in step.rows:
             seen.read(trace, row)
-            touched |= "new" in trace.facts(row) or trace.event(row).name in ("packet_written", "packet_read")
+            touched |= trace.event(row).name in TOUCHES
         now = Writes()
         for name, page, data in _on_show(seen) if touched else ():
             if name not in pages and len(pages) < MOST_PACKETS + 2 * len(seen.rings):
