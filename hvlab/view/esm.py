@@ -1,5 +1,6 @@
 """Our ES modules as one text: anywidget and an exported page each take a single module."""
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z]+\.mjs)";\n', re.MULTILIN
 EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 COMMENT = re.compile(r"^\s*//.*\n|^[ \t]*\n|(?<=[;,{}()\[\]])[ \t]+// .*$", re.MULTILINE)
 BREAK = re.compile(r"(?<=[;,{(\[])\n")
+WIDE = re.compile(r"[^\x00-\xff]")  # one such letter makes a browser keep two bytes for each of the whole text
 INDENT = re.compile(r"^[ \t]+|[ \t]+$", re.MULTILINE)
 
 
@@ -21,12 +23,15 @@ def source(name: str) -> str:
 def join(name: str, without: tuple[str, ...] = ()) -> str:
     """A module with all it imports before it: no imports, named exports, comments, indentation, few line breaks.
 
+    Letters that need two bytes are written as escapes; they stand in strings only, where both are the same.
+
     `without` names modules that what is shown never calls: a story without pages of memory needs no ``bytes.mjs``.
     """
     parts: list[str] = []
     _collect(name, parts, [*without])
     text = COMMENT.sub("", "".join(parts))
-    return BREAK.sub("", INDENT.sub("", EXPORT.sub("", text)))
+    text = BREAK.sub("", INDENT.sub("", EXPORT.sub("", text)))
+    return WIDE.sub(lambda letter: json.dumps(letter[0])[1:-1], text)
 
 
 def _collect(name: str, parts: list[str], seen: list[str]) -> None:

@@ -49,6 +49,16 @@ def test_the_joined_module_is_one_valid_module(run, name, without, tmp_path):
     assert len(re.findall(r"^export ", path.read_text(encoding="utf-8"), re.MULTILINE)) == (name == "widget.mjs")
 
 
+def test_the_joined_module_has_letters_of_one_byte_and_says_the_same():
+    joined = join("widget.mjs")
+    said = re.sub(r"\\u([0-9a-f]{4})", lambda escape: chr(int(escape[1], 16)), joined)
+    lines = [line.strip() for module in MODULES if module != "page.mjs" for line in source(module).splitlines()]
+    wide = [line for line in lines if max(line, default="") > "\xff" and not line.startswith("//")]
+
+    assert joined.encode("latin-1") and wide
+    assert [line for line in wide if line not in said] == []
+
+
 def test_names_at_the_top_are_unique_across_modules():
     names = [
         name
