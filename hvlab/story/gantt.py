@@ -22,7 +22,7 @@ LANE, ROW = 32, 27  # heights of a logical and of a virtual processor's strip
 MOST_BARS: Final = 400
 LETTER: Final = 7.4
 NAMED: Final = 38  # px that a bar needs for its name
-RUNNING, READY, HALTED, CAPPED, MIXED = range(1, 6)
+RUNNING, READY, HALTED, CAPPED, MIXED, GONE = range(1, 7)
 AFTER: Final = {1: HALTED, 2: READY, 3: CAPPED, 4: READY}  # what follows a reason to leave; suspended: nothing
 LOOKS: Final = {READY: "cell hatched", HALTED: "cell plain", CAPPED: "cell ghost", MIXED: "cell hatched"}
 TONES: Final = ("call", "signal", "data", "memory", "manage")
@@ -82,6 +82,7 @@ def runner_words(trace: Trace) -> dict[str, dict[int, str]]:
         vp + 1: _("VP {number} of {owner}").format(number=vp, owner=owner(whose.get(vp, 0))) for vp in vps_of(trace)
     }
     does = {0: _("not seen yet"), RUNNING: _("runs"), READY: _("ready"), HALTED: _("halted"), CAPPED: _("capped")}
+    does[GONE] = _("suspended")
     return {"runner": {0: _("nobody"), **runner}, "does": does}
 
 
@@ -293,7 +294,8 @@ def _values(
             width = max(round(axis.x(min(now, bar.end)) - bar.left), 1) if bar.born <= row else 0
             facts |= {f"bar{at}": width, f"named{at}": int(width >= NAMED)}
         for vp, mine in own.items():
-            facts[f"does{vp}"] = next((state for bar in reversed(mine) if (state := bar.state_at(row))), 0)
+            seen = any(bar.died <= row for bar in mine)
+            facts[f"does{vp}"] = next((state for bar in reversed(mine) if (state := bar.state_at(row))), GONE * seen)
             for name, state in (("ran", RUNNING), ("stolen", READY)):
                 facts[f"{name}{vp}"] = sum(bar.lasted(row, now) for bar in mine if bar.state == state)
         found.append(facts)

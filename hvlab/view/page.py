@@ -33,7 +33,7 @@ ATTRIBUTES = {
 NOTEBOOK_CSS = (
     "body{max-width:1168px}pre{overflow-x:auto;padding:8px 12px;margin:4px 0;font:14px/1.45 ui-monospace,monospace}"
     ".source{background:light-dark(#f5f5f5,#2b2b2b);border-left:4px solid light-dark(#767676,#a6a6a6)}"
-    ".output{margin:4px 0 16px}table{border-collapse:collapse}"
+    ".source{font-size:13px}.output pre{white-space:pre-wrap}.output{margin:4px 0 16px}table{border-collapse:collapse}"
     ".text :is(td,th){border:1px solid #767676;padding:2px 8px}"
     ".failed{border-left:4px solid light-dark(#b00020,#ff9a9a)}.text a{color:light-dark(#005a9c,#7cc4ff)}"
     "summary{cursor:pointer;padding:4px 0}.hvlab-facts{margin:0}.hvlab-facts .scroll{overflow-x:auto}"
@@ -157,7 +157,9 @@ def _cell(cell: Any) -> str:
     source = f'<pre class="source"><code>{escape(cell.source)}</code></pre>'
     outputs = "".join(_output(output) for output in _whole(cell.outputs))
     if outputs and cell.metadata.get("jupyter", {}).get("outputs_hidden"):
-        outputs = f"<details><summary>{_('What the machine says (answer first)')}</summary>{outputs}</details>"
+        asked = "predict(" in cell.source
+        label = _("What the machine says (answer first)") if asked else _("What the machine says")
+        outputs = f"<details><summary>{label}</summary>{outputs}</details>"
     return f'{source}<div class="output">{outputs}</div>'
 
 

@@ -9,7 +9,7 @@ from lab.lesson import Lesson
 
 LESSON = Lesson("06-interrupts")
 PARTS = [
-    ("06-warm-up", "06-warm-up"), ("06-predict-who", "06-alone"), ("06-predict-class", "06-bit"),
+    ("06-warm-up", "06-warm-up"), ("06-predict-who", "06-alone"), ("06-predict-class", "06-tpr"),
     ("06-predict-twice", "06-mask"), ("06-predict-exits", "06-auto"), ("06-weight", "06-core-watch"),
     ("06-ipi", "06-ipi"), ("06-real", "06-real-apic"), ("06-W0", "06-W2"), ("06-E1-task", "06-E3-eoi"),
     ("06-X1-task", "06-X2"), ("06-left-out", "06-left-out"),

@@ -8,7 +8,7 @@ from hvlab import compare, show, tell
 from hvlab.errors import BadRequest
 from hvlab.lab.interrupting import Bench, busy, ipi, one_apic, rows_of, timer, two_guests
 from hvlab.story.apics import Apic, Sets, listed
-from hvlab.story.gantt import READY, RUNNING, bars_of, gantt, merged, ran_and_waited
+from hvlab.story.gantt import GONE, READY, RUNNING, bars_of, gantt, merged, ran_and_waited
 from hvlab.story.interrupts import PHASES, InterruptLens, interrupt_story, of_interrupts
 from hvlab.story.lanes import Axis
 from hvlab.story.walk import story_of
@@ -216,7 +216,7 @@ def test_bars_grow_with_the_story_and_books_are_kept():
     had = ran_and_waited(trace)
     assert {vp: (value(story, f"ran{vp}"), value(story, f"stolen{vp}")) for vp in had} == had
     states = {value(story, f"does{vp}", last) for vp in had}
-    assert states == {0, READY}  # both are suspended in the end: one while it ran, one while it waited
+    assert states == {GONE, READY}  # both are suspended in the end: one while it ran, one while it waited
     assert {value(story, f"does{vp}", last - 1) for vp in had} <= {0, READY, RUNNING}
 
 

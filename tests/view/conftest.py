@@ -20,6 +20,7 @@ CELLS = [
     ("code", "import sys\nsys.path[:0] = {paths!r}\nfrom story.counter import counter\nfrom hvlab.view import show"),
     ("code", "show(counter())"),
     ("hidden", "import os\nprint('mode', os.environ['HVLAB_MODE'])"),
+    ("hidden", "print('twenty')  # tell(story, predict('00.load'))"),
     ("code", "from IPython.display import HTML, SVG, display\ndisplay(HTML('<b>x</b><img src=x onerror=hit()>'))"),
     ("code", "dot = '<svg xmlns=\"http://www.w3.org/2000/svg\"/>'\n"
              "display({{'image/svg+xml': dot}}, raw=True, metadata={{'alt': 'four dots'}})"),

@@ -25,8 +25,14 @@ def test_a_notebook_that_is_run_has_players_that_step_and_output_that_is_clean(t
     assert "<h1>A tiny lesson</h1>" in text and "<title>A tiny lesson</title>" in text
     assert "mode test" in text
     assert "<script>" not in text and "onerror" not in text.split("</style>")[1].split("<script")[0]
-    assert "What the machine says (answer first)" in text
     assert 'alt="four dots"' in text
+
+
+def test_what_a_question_waits_for_is_folded_and_says_so_and_other_facts_are_folded_without(tmp_path):
+    text = notebook_html(tiny_notebook(tmp_path))
+
+    labels = re.findall(r"<summary>([^<]*)</summary><pre>(\w+)", text)
+    assert ("What the machine says", "mode") in labels and ("What the machine says (answer first)", "twenty") in labels
 
 
 def test_without_running_it_the_page_holds_what_is_stored(tmp_path):

@@ -133,9 +133,10 @@ def ask() -> str:
     return _(
         "Write uart() and return two functions, read(register) and write(register, value): the register file of a "
         "16550 without its queue. Registers 0 to 7: 0 data, 1 interrupt enable (4 bits), 3 line control, 4 modem "
-        "control, 5 line status, 7 scratch. While line control has bit 7, registers 0 and 1 are the two bytes of the "
-        "divisor. Line status is 0x60, and 0x61 while a byte waits to be read. A byte written to register 0 leaves at "
-        "once; with bit 4 of modem control it comes back and waits. Reading register 0 takes what waits, else gives 0."
+        "control, 5 line status, 7 scratch; 2 and 6 are not used, and all begin with 0. While line control has bit "
+        "7, registers 0 and 1 are the two bytes of the divisor. Line status is 0x60, and 0x61 while a byte waits to "
+        "be read. A byte written to register 0 leaves at once; with bit 4 of modem control it comes back and waits. "
+        "Reading register 0 takes what waits, else gives 0."
         "\nA hidden driver plays 200 transcripts on it: check('02.E3', uart)."
     )
 

@@ -22,7 +22,7 @@ ITEMS: Final = (
         "The guest moves two numbers, adds them, stores the sum and loads it; then CPUID. How often is the guest left?",
         "int",
         "left",
-        "The guest was left {value} times.",
+        "Exits in this run: {value}.",
         (
             Model(
                 "vm-interprets",
@@ -65,7 +65,7 @@ ITEMS: Final = (
         "The guest reads 512 bytes by one REP INSB. The worker process does a string whole. How many exits is that?",
         "int",
         "left",
-        "The guest was left {value} times for the string.",
+        "Exits for the whole string: {value}.",
         (
             Model(
                 "one-exit-for-each-byte",
