@@ -112,7 +112,7 @@ class Meter:
 
 def price_of(what: Any) -> Price:
     """Return what a run's rule cost in all."""
-    trace, meter = trace_of(what), Meter()
+    trace, meter = trace_of(getattr(what, "run", what)), Meter()
     for row in range(len(trace)):
         meter.read(trace, row)
     return meter.price
@@ -173,7 +173,7 @@ def bells(
     Parameters
     ----------
     runs
-        Up to three: the name of the rule, and its run or trace.
+        Up to three: the name of the rule, and its run or trace (or what carries a ``run``).
 
     Raises
     ------
@@ -181,7 +181,7 @@ def bells(
         Where the runs did not write the same number of packets.
     """
     prices(runs)
-    traces = [trace_of(run) for run in runs.values()]
+    traces = [trace_of(getattr(run, "run", run)) for run in runs.values()]
     names = list(runs)
     moments = _moments(traces)
     longest = max(moment.since for moment in moments)
