@@ -175,7 +175,12 @@ class Bus:
             )
             self.host.lazy = lazy
             self.kernel: Kernel = machine.boot_kernel(
-                self.web, guest, versions=_up_to(version), features=features, knobs=Knobs(rule), idle=self.rest
+                self.web,
+                guest,
+                versions=_up_to(version),
+                features=features,
+                knobs=Knobs(rule, count=throttle is not None),
+                idle=self.rest,
             )
             self.guest = self.kernel.guest
             self.parties.append(self.kernel.service)
@@ -335,6 +340,13 @@ class Bus:
         with self._line():
             written = [self._write(end, data, batch, k, completion) for k in range(times)]
         return self._run(written[-1], times > FEW, end.channel_id)
+
+    def write_all(self, payloads: Sequence[bytes], name: str | int = "") -> Run:
+        """Let the guest write several packets, each with its own index update, before anybody else runs."""
+        end = self.end(name)
+        with self._line():
+            written = [end.send(data, transaction=k) for k, data in enumerate(payloads)]
+        return self._run(written[-1] if written else None, len(payloads) > FEW, end.channel_id)
 
     @staticmethod
     def _write(end: Channel, data: bytes, batch: int, number: int, completion: bool) -> Any:

@@ -1,133 +1,129 @@
-"""The same packets under three rules of signalling: how often the hypervisor is entered, and how long packets wait.
+"""What it costs to wake a reader: the same arrivals under three rules, side by side.
 
-In a burst the host is awake: its mask is set, and it reads by itself what is there. A guest that signals all the same
-wakes nobody, and a host that counts such signals stops listening to it for a while. Between bursts the host sleeps.
+    for rule, tally in economics(seed=1).items(): print(rule, tally)
+
+``always``: a signal for each packet. ``empty``: only where the ring was empty (Linux, openvmm). ``monitor``: no entry
+into the hypervisor; a bit in a page that is looked at when the latency is over. A host that throttles does not listen
+for a while to a guest whose signals nobody needed.
+
+SIMPLER THAN REAL: packets of one burst are written before anybody else runs; the host reads as soon as it runs.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from hvlab.errors import BadRequest
 from hvlab.lab.bus import RULES, Bus, Run
-from hvlab.story.bells import Prices, bells, prices
-from hvlab.story.storyboard import Storyboard
 
-DATA: Final = b"x" * 40
-ARRIVALS: Final = ((0, 1), (40, 3), (120, 1), (400, 4), (480, 1))  # microseconds, packets: the host sleeps
-BURSTS: Final = ((200, 12, 10),)  # microseconds, packets, microseconds between them: the host is awake
-AFTER: Final = 300  # microseconds that are waited in the end
-STEP: Final = 10  # microseconds after which a host that does not listen looks whether its time is over
+Arrival = tuple[int, tuple[int, ...]]  # microseconds since the last burst, and the bytes of each packet of this one
 
 
 @dataclass(frozen=True)
-class Doorbells:
-    """The runs of several rules with the same packets.
+class Tally:
+    """What came of the arrivals under one rule.
 
     Attributes
     ----------
-    runs : dict
-        Rule -> run.
+    packets, signals, saved : int
+        Packets that were written; doorbells rung; doorbells that were not needed.
+    triggers, found : int
+        Bits set in the monitor page; bits that were found there.
+    entries : int
+        How often the guest entered the hypervisor to wake the host.
+    interrupts : int
+        Interrupts that the host took.
+    throttled : int
+        How often the host stopped listening.
+    wait, longest : int
+        Nanoseconds from writing a packet to reading it: on average, and at most.
+    run : Run
     """
 
-    runs: dict[str, Run]
-
-    @property
-    def story(self) -> Storyboard:
-        """All of them on one clock."""
-        return bells(self.runs)
-
-    @property
-    def prices(self) -> Prices:
-        """What each rule cost."""
-        return prices(self.runs)
-
-    def __repr__(self) -> str:
-        return repr(self.prices)
+    rule: str
+    packets: int
+    signals: int
+    saved: int
+    triggers: int
+    found: int
+    entries: int
+    interrupts: int
+    throttled: int
+    wait: int
+    longest: int
+    run: Run = field(repr=False)
 
 
-def doorbells(
-    rules: Sequence[str] = ("always", "empty", "monitor"),
-    arrivals: Sequence[tuple[int, int]] = ARRIVALS,
-    bursts: Sequence[tuple[int, int, int]] = BURSTS,
-    throttle: tuple[int, int] | None = (6, 250),
+def arrivals(seed: int = 0, bursts: int = 20, most: int = 8, gap: int = 50, size: int = 200) -> list[Arrival]:
+    """Return bursts of up to `most` packets, `gap` microseconds apart on average, each packet of up to `size` bytes."""
+    luck = random.Random(seed)
+    return [
+        (luck.randrange(0, 2 * gap + 1), tuple(luck.randrange(8, size + 1) for _ in range(luck.randrange(1, most + 1))))
+        for _ in range(bursts)
+    ]
+
+
+def under(rule: str, given: Sequence[Arrival], latency: int = 100, throttle: tuple[int, int] | None = None) -> Tally:
+    """Let the arrivals come under one rule; `latency` and the second number of `throttle` in microseconds."""
+    bus = Bus(devices=("net",), rule=rule, latency=latency, throttle=throttle, pages=256)
+    bus.connect()
+    bus.offers()
+    bus.open("net", pages=(9, 3))
+    run = _nothing(bus)
+    for gap, sizes in given:
+        run += bus.wait(gap)
+        run += bus.write_all([bytes(size) for size in sizes])
+    run += bus.wait(latency + (throttle[1] if throttle else 0) + 1)
+    return _tally(bus, rule, run)
+
+
+def economics(
+    seed: int = 0,
+    bursts: int = 20,
+    most: int = 8,
+    gap: int = 50,
     latency: int = 100,
-) -> Doorbells:
-    """Send the same packets at the same times under each rule.
-
-    Parameters
-    ----------
-    rules
-        Of `hvlab.lab.bus.RULES`.
-    arrivals
-        (microseconds since the beginning, packets) while the host sleeps.
-    bursts
-        (microseconds since the beginning, packets, microseconds between two of them) while it is awake.
-    throttle
-        (signals that nobody needed, microseconds for which the host does not listen then), or None.
-    latency
-        How long a trigger of the monitor page may wait, in microseconds.
-
-    Raises
-    ------
-    BadRequest
-        For an unknown rule, or nothing to send.
-    """
-    if not set(rules) <= set(RULES) or not rules or not (arrivals or bursts):
-        raise BadRequest(f"the rules {', '.join(rules)}", f"{len(arrivals) + len(bursts)} arrivals", ", ".join(RULES))
-    todo = sorted([*((at, count, False) for at, count in arrivals), *_spread(bursts)])
-    return Doorbells({rule: _played(rule, todo, throttle, latency) for rule in rules})
+    throttle: tuple[int, int] | None = None,
+) -> dict[str, Tally]:
+    """Return what each of the three rules makes of the same arrivals."""
+    given = arrivals(seed, bursts, most, gap)
+    return {rule: under(rule, given, latency, throttle) for rule in ("always", "empty", "monitor")}
 
 
-def _spread(bursts: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, bool]]:
-    for at, count, apart in bursts:
-        yield from ((at + apart * k, 1, True) for k in range(count))
+def _nothing(bus: Bus) -> Run:
+    return bus.wait(0)
 
 
-def _played(rule: str, todo: Sequence[tuple[int, int, bool]], throttle: tuple[int, int] | None, latency: int) -> Run:
-    """Play one rule."""
-    one = Office(rule=rule, throttle=throttle, latency=latency, devices=("scsi",))
-    for step in (one.connect, one.offers, one.open):
-        step()
-    begin, run, awake = _now(one), None, False
-    for at, count, reads in todo:
-        parts = list(_until(one, begin + 1000 * at))
-        if reads != awake:
-            parts.append(one.sleep() if awake else one.mask(True))
-            awake = reads
-        parts.append(one.burst() if reads else one.send(DATA, times=count))
-        for part in parts:
-            run = part if run is None else run + part
-    assert run is not None
-    for part in (one.sleep() if awake else one.wait(0), *_until(one, _now(one) + 1000 * AFTER)):
-        run = run + part
-    return run
+def _tally(bus: Bus, rule: str, run: Run) -> Tally:
+    trace, kinds = run.trace, run.trace.kinds()
+    root = bus.machine.root_vp.number
+    when: dict[str, list[int]] = {"packet_written": [], "packet_read": []}
+    counts = dict.fromkeys(("doorbell_rung", "doorbell_saved", "trigger_set", "trigger_found", "guest_throttled"), 0)
+    entries = interrupts = 0
+    for k, name in enumerate(kinds):
+        actor = int(trace.rows[k, 2])
+        if name in when and trace.fact(k, "ring") == 1:
+            when[name].append(int(trace.rows[k, 1]))
+        elif name in counts:
+            counts[name] += 1
+        elif name == "hypercall_entered":
+            entries += actor != root
+        elif name == "vector_delivered":
+            interrupts += actor == root
+    waits = [read - written for written, read in zip(*when.values(), strict=False)]
+    return Tally(
+        rule,
+        len(when["packet_written"]),
+        counts["doorbell_rung"],
+        counts["doorbell_saved"],
+        counts["trigger_set"],
+        counts["trigger_found"],
+        entries,
+        interrupts,
+        counts["guest_throttled"],
+        sum(waits) // max(len(waits), 1),
+        max(waits, default=0),
+        run,
+    )
 
 
-def _now(one: Bus) -> int:
-    return int(one.machine.state["now"][0])
-
-
-def _until(one: Bus, time: int) -> Iterator[Run]:
-    """Wait up to a moment; a guest that is late sends at once."""
-    while (left := (time - _now(one)) // 1000) > 0:
-        yield one.wait(min(left, STEP))
-
-
-class Office(Bus):
-    """A bus whose host can be awake: it reads by itself, with its mask set, and looks at signals only afterwards."""
-
-    def burst(self) -> Run:
-        """Let the guest send one packet, and the host read it at once."""
-        mine, theirs = self.end(), self.end(host=True)
-        with self._line():
-            mine.send(DATA)
-            theirs.reader.read_all()
-        return self._run(channel=mine.channel_id)
-
-    def sleep(self) -> Run:
-        """Let the host open its mask and look once more."""
-        return self.mask(False) + self.drain()
-
-
-__all__ = ["Doorbells", "doorbells"]
+__all__ = ["RULES", "Tally", "arrivals", "economics", "under"]

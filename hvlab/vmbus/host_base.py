@@ -80,6 +80,7 @@ class HostChannel:
     reserved: tuple[int, int] | None = None  # where answers go: it was opened as a reserved channel
     gone: bool = False
     deaf_until: int = 0
+    counted: int = 0  # the guest's own count of its signals, when we looked last
     needless: int = 0  # signals that were not needed, since it was last throttled
 
 

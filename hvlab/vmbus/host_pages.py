@@ -153,6 +153,7 @@ class HostPages(HostBase):
             return Refusal.TOO_MANY
         pages.in_use, channel.ring = True, gpadl_id
         channel.target_vp, channel.flag, channel.needless, channel.deaf_until = target_vp, flag, 0, 0
+        channel.counted = 0
         gpas = [gpn * PAGE for gpn in pages.gpns]
         self.ends[channel.channel_id] = Channel(
             self.vp, channel.channel_id, gpas, split, True, lambda: self._wake(channel.number), self.knobs
@@ -183,8 +184,9 @@ class HostPages(HostBase):
             return
         if self.throttle is not None and self.ground.now() < channel.deaf_until:
             return
-        if not self.drain(channel_id):
-            self._needless(channel)
+        there = self.drain(channel_id)
+        if self.throttle is not None:
+            self._needless(channel, there)
 
     def drain(self, channel_id: int) -> int:
         """Take all packets of a channel, and let its device answer; return how many there were."""
@@ -197,10 +199,17 @@ class HostPages(HostBase):
             answer(end, packet)
         return len(packets)
 
-    def _needless(self, channel: HostChannel) -> None:
-        """Count signals that nobody needed; too many of them, and the guest is not listened to for a while."""
-        channel.needless += 1
-        if self.throttle is None or channel.needless < self.throttle[0]:
+    def _needless(self, channel: HostChannel, there: int) -> None:
+        """Count signals that nobody needed; too many of them, and the guest is not listened to for a while.
+
+        One signal is needed for what was there. Others set a flag that was set already, so that only the guest's own
+        count in the control page tells of them, if it counts.
+        """
+        assert self.throttle is not None
+        counted = self.ends[channel.channel_id].reader.control().guest_to_host_interrupt_count
+        signals, channel.counted = max(counted - channel.counted, 1), counted
+        channel.needless += signals - (there > 0)
+        if channel.needless < self.throttle[0]:
             return
         channel.deaf_until = self.ground.now() + self.throttle[1]
         words = {"channel": channel.channel_id, "signals": channel.needless}
