@@ -154,6 +154,13 @@ def classes() -> Trace:
     return one_apic("raise 0x62, take, raise 0x6f, raise 0x71, take").trace
 
 
+def serial_port() -> Trace:
+    """A child writes one byte to an emulated serial port: the root is told, and its worker process plays the device."""
+    from hvlab.lab.tiny import hello, run_tiny
+
+    return run_tiny(hello(b"H")).trace
+
+
 def facts(trace: Trace, kind: str, *names: str) -> list[tuple[int, ...]]:
     """Return some facts of every event of a kind."""
     return [tuple(trace.fact(row, name) for name in names) for row in trace.of(kind)]
@@ -173,6 +180,12 @@ def _one_root(trace: Trace) -> bool:
     """Whether one partition was made by nobody, and every other by a partition."""
     parents = [parent for (parent,) in facts(trace, "partition_created", "parent")]
     return parents.count(0) == 1 and len(parents) > 1
+
+
+def _no_channel(trace: Trace) -> bool:
+    """Whether the parent finished each instruction that it was told of, and nothing went over a VMBus."""
+    told, done = (len(facts(trace, kind)) for kind in ("parent_told", "instruction_emulated"))
+    return told == done and not any(name.startswith(("channel_", "packet_")) for name in trace.kinds())
 
 
 def _synthetic(trace: Trace) -> bool:
@@ -205,6 +218,7 @@ RUNS: Final[dict[str, Demo]] = {
     "two-children": Demo(two_children, ("translated",), _apart),
     "identity": Demo(identity, ("second_level_entry_read", "translated", "vp_exited"), _mapped_as_itself),
     "family": Demo(family, ("partition_created", "call_denied"), _one_root),
+    "serial-port": Demo(serial_port, ("instruction_exited", "parent_told", "device_written"), _no_channel),
     "whose-interrupt": Demo(whose_interrupt, ("device_interrupt", "vector_raised"), _owners_apart),
     "classes": Demo(classes, ("vector_raised", "vector_delivered"), _held_by_class),
     "long-list": Demo(long_list, ("rep_done", "hypercall_returned"), _more_than_eight_bits),

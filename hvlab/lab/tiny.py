@@ -18,7 +18,7 @@ from hvlab.trace.journal import Trace
 from hvlab.trace.words import grouped, say
 from hvlab.wire.intercepts import MESSAGES, InterceptHeader
 from hvlab.wire.struct import Struct
-from hvlab.wire.tlfs import MessageHeader
+from hvlab.wire.tlfs import MemoryIntercept, MessageHeader, MessageType
 
 PLACE: Final = 0x3000
 LEAF: Final = 0x4000_0001
@@ -108,7 +108,8 @@ class Told:
 
     def __repr__(self) -> str:
         header = MessageHeader.decode(self.data)
-        kind = next((kind for kind in MESSAGES if kind.number == header.type), None)
+        of_memory = header.type in (MessageType.UNMAPPED_GPA, MessageType.GPA_INTERCEPT)
+        kind = MemoryIntercept if of_memory else next((one for one in MESSAGES if one.number == header.type), None)
         lines = [_("{size} bytes of payload").format(size=header.payload_size)]
         lines += _fields(MessageHeader, self.data, 0)
         if kind is not None:

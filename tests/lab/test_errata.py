@@ -89,7 +89,7 @@ def test_every_run_that_errata_name_can_be_called():
 
     assert named == set(RUNS)
     assert {one.id for one in ROWS if one.demo} == {
-        "msr", "slat", "cpu", "space", "irq", "oneroot", "rootmem", "bybus", "apic", "sources",
+        "msr", "slat", "cpu", "space", "irq", "oneroot", "rootmem", "bybus", "vdev", "apic", "sources",
     }  # fmt: skip
 
 
@@ -107,6 +107,17 @@ def run_of(id):
 
 def places(trace, kind):
     return [k for k, name in enumerate(trace.kinds()) if name == kind]
+
+
+def test_a_byte_for_a_serial_port_goes_by_a_message_to_the_worker_process_and_over_no_channel():
+    trace = run_of("vdev")
+    names = trace.kinds()
+
+    ways = [names.index(kind) for kind in ("instruction_exited", "parent_told", "message_handled", "device_written")]
+    assert ways == sorted(ways)
+    assert not [name for name in names if "channel" in name or "packet" in name]
+    by = {kind: int(trace.rows[names.index(kind), 2]) for kind in ("instruction_exited", "device_written")}
+    assert by == {"instruction_exited": 1, "device_written": 0}  # VP 0 is the root's
 
 
 def test_one_load_is_translated_by_the_processor_in_two_stages_and_by_nobody_else():

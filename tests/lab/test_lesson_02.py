@@ -10,7 +10,7 @@ TRUTH = {"02.exits": 1, "02.cpuid": 2, "02.strings": 1}
 PARTS = [
     ("02-warm-up", "02-warm-up"), ("02-predict-exits", "02-facts"), ("02-predict-cpuid", "02-cpuid-facts"),
     ("02-hello", "02-hello-facts"), ("02-message", "02-resume"), ("02-predict-strings", "02-strings-facts"),
-    ("02-compare", "02-compare-strip"), ("02-switch", "02-halt"), ("02-costs", "02-costs"), ("02-real", "02-real"),
+    ("02-compare", "02-compare-strip"), ("02-switch", "02-others"), ("02-costs", "02-costs"), ("02-real", "02-real"),
     ("02-worked", "02-W2"), ("02-E1-task", "02-E1"), ("02-E2-task", "02-E3"), ("02-X1-task", "02-X2"),
     ("02-left-out", "02-left-out"),
 ]  # fmt: skip
