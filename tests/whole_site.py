@@ -1,13 +1,16 @@
-"""The site of the shipped lessons: made once in a run of the suite, whichever worker asks first."""
+"""The site of the shipped lessons, and the run that it was made from: once in a suite, whichever worker asks first."""
 
 import os
 import time
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import nbformat
 import pytest
 
 from hvlab.notebooks import shipped
-from hvlab.view import site
+from hvlab.view import page, site
 
 WAIT = 400  # seconds for another worker's site
 
@@ -26,7 +29,25 @@ def whole_site(factory: pytest.TempPathFactory) -> Path:
         assert (folder / "index.html").exists(), "the worker that began the site did not finish it"
         return folder
     try:
-        site.write(shipped(), folder)
+        with patch.object(page, "_run", keeping(shared / "site.run")):
+            site.write(shipped(), folder)
     finally:
         ended.mkdir()
     return folder
+
+
+def whole_run(factory: pytest.TempPathFactory) -> Path:
+    """The folder of the lessons as they ran for the site."""
+    return whole_site(factory).with_name("site.run")
+
+
+def keeping(folder: Path) -> Any:
+    """Run a lesson as its page wants it, and keep what came of it."""
+    run = page._run
+    folder.mkdir()
+
+    def kept(notebook: Any, path: Path, timeout: int) -> None:
+        run(notebook, path, timeout)
+        (folder / path.name).write_text(nbformat.writes(notebook), encoding="utf-8")
+
+    return kept
