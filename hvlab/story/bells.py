@@ -190,7 +190,7 @@ def bells(
     picture = _picture(names, traces, bins, axis, moments)
     said = _("Signals: {told}.").format(told="; ".join(_summary(at, name) for at, name in enumerate(names)))
     return Storyboard.from_frames(
-        title or _("What a doorbell costs, by the rule that rings it"),
+        title or _("What a doorbell costs, rule by rule"),
         frames,
         kinds=_kinds(names, {frame.kind for frame in frames}),
         facts=[*facts, *_facts(names)],

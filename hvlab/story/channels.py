@@ -279,7 +279,7 @@ def title_of(trace: Trace) -> str:
     """Return what a story of this trace is called."""
     numbers = {trace.fact(row, "number") for row in trace.of("channel_message_sent")}
     if {14, 5} <= numbers:
-        return _("A VMBus from the first contact to an open channel")
+        return _("A VMBus, from contact to open channel")
     if numbers:
         return _("Messages about channels")
     return _("Packets in the rings of a channel")

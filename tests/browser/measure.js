@@ -12,8 +12,10 @@
     range.selectNodeContents(node);
     const frame = parent.closest('.region, .scroll')?.getBoundingClientRect();
     const out = (box) => frame && (box.bottom < frame.top + 1 || box.top > frame.bottom - 1 || box.right < frame.left || box.left > frame.right);
+    // Of a line that is half scrolled away, only the half that is seen can lie on anything.
+    const part = (box) => (frame ? { left: Math.max(box.left, frame.left), right: Math.min(box.right, frame.right), top: Math.max(box.top, frame.top), bottom: Math.min(box.bottom, frame.bottom) } : box);
     const fitted = parent.hasAttribute('textLength');  // the rectangles of a range do not know that it is drawn narrower
-    for (const box of fitted ? [parent.getBoundingClientRect()] : range.getClientRects()) if (box.width > 0 && !out(box)) texts.push({ node, parent, box });
+    for (const box of fitted ? [parent.getBoundingClientRect()] : range.getClientRects()) if (box.width > 0 && !out(box)) texts.push({ node, parent, box, part: part(box) });
   }
   const scale = (node) => (node.ownerSVGElement ? node.ownerSVGElement.getBoundingClientRect().width / node.ownerSVGElement.viewBox.baseVal.width : 1);
   // The box of a text is the smallest one whose ground it begins, centres or ends on; marks and bars may have words beside them.
@@ -40,10 +42,10 @@
   }
   for (let i = 0; i < texts.length; i++) {
     for (let j = i + 1; j < texts.length; j++) {
-      const a = texts[i].box, b = texts[j].box;
+      const a = texts[i].part, b = texts[j].part, size = (one) => (one.right - one.left) * (one.bottom - one.top);
       if (texts[i].node === texts[j].node) continue;
       const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left), high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-      const share = (wide * high) / Math.min(a.width * a.height, b.width * b.height);
+      const share = (wide * high) / Math.min(size(a), size(b));
       const stuck = [texts[i], texts[j]].some((one) => one.parent.closest('thead'));
       if (wide > 1 && high > 3 && share > 0.15 && !stuck) found.push(`overlap: "${texts[i].node.textContent.trim().slice(0, 20)}" and "${texts[j].node.textContent.trim().slice(0, 20)}"`);
     }

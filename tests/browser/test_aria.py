@@ -7,13 +7,16 @@ import re
 from functools import cache
 
 import pytest
+from story.buses import whole_life
 from story.counter import GATE, counter
 from story.machines import runs
 from story.walks import CACHED, GVA, USER, WRITE, plain, unmapped
 
 from browser.conftest import frame, kept
+from hvlab.lab.bells import doorbells
 from hvlab.lab.items import find
 from hvlab.story.call import call_story
+from hvlab.story.channels import bus_story
 from hvlab.story.gate import Gate
 from hvlab.story.pairs import two_runs
 from hvlab.story.storyboard import Storyboard
@@ -22,7 +25,7 @@ from hvlab.story.walk import WalkLens
 
 pytestmark = pytest.mark.browser
 SQUARES = ["square", "square-own", "square-fault", "square-cached"]
-PICTURES = ["map", "lanes", "owners", "call", *SQUARES, "two-runs", "bytes"]
+PICTURES = ["map", "lanes", "owners", "call", *SQUARES, "two-runs", "bytes", "channels", "rings", "bells"]
 
 
 def walk(world, *accesses):
@@ -43,6 +46,7 @@ def moments() -> dict[str, tuple[Storyboard, str, int]]:
     called, square = call_story(runs()["create_child"]), walk(plain(), (GVA, USER))
     fault = walk(unmapped(), (GVA, USER | WRITE))
     cached = walk(plain(geometry=CACHED), (GVA, USER), (GVA, USER | WRITE))
+    life = bus_story(whole_life())
     return {
         "map": (exit_, "Map", first(exit_, "vp_exited")),
         "lanes": (exit_, "Lanes", first(exit_, "vp_exited")),
@@ -54,6 +58,9 @@ def moments() -> dict[str, tuple[Storyboard, str, int]]:
         "square-cached": (cached, "", len(cached) - 1),
         "two-runs": (pair, "", len(pair) // 2),
         "bytes": (counter(gates=()), "Bytes", 4),
+        "channels": (life, "Channels", first(life, "gpadl_mapped")),
+        "rings": (life, "Rings 1", first(life, "doorbell_rung")),
+        "bells": (doorbells().story, "", 100),
     }
 
 

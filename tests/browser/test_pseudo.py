@@ -7,6 +7,7 @@ What stands without one is a name (of the interfaces, of documents, of a child),
 import re
 
 import pytest
+from story.buses import whole_life
 from story.counter import counter
 from story.machines import runs
 from story.walks import GVA, USER, WRITE, plain, unmapped
@@ -17,11 +18,14 @@ from hvlab.lab.host import host_lens
 from hvlab.lab.items import find
 from hvlab.language import PSEUDO
 from hvlab.story.call import call_story
+from hvlab.story.channels import bus_story
 from hvlab.story.gate import Gate
 from hvlab.story.pairs import two_runs
 from hvlab.story.system import create_child
 from hvlab.story.walk import WalkLens
 from hvlab.trace.words import ENUMS, NAMES
+from hvlab.wire.guids import CLASSES
+from hvlab.wire.vmbus import VERSIONS
 
 pytestmark = pytest.mark.browser
 # The children and runs of these tests, units, what no language writes otherwise; ids of wrong models stay as they are.
@@ -55,6 +59,7 @@ def stories():
         "square": walked.with_gates([reads(walked)]),
         "fault": refused.with_gates([violation(refused)]),
         "compare": two_runs(runs()["one_load"], runs()["one_intercept"], ("quick", "slow")),
+        "bus": bus_story(whole_life(), "request"),
     }
 
 
@@ -64,6 +69,8 @@ def allowed(story):
     names = [OURS, *(text for name in NAMES for text in ENUMS[name].values())]
     names += [kind["rule"] for kind in scene["kinds"]] + [place["source"] for place in scene["places"]]
     names += [model["name"] for gate in scene["gates"] for model in gate["wrong"]]
+    names += [field["name"] for page in scene["pages"] for field in page["fields"]]
+    names += [*(one.name for one in CLASSES.values()), *(version.host for version in VERSIONS)]
     names += [name for word, fields in scene["words"].items() for name in (word, *(field["name"] for field in fields))]
     return {word for name in names for word in WORD.findall(name)}
 
@@ -90,7 +97,7 @@ def press(page, at):
 
 
 @pytest.mark.parametrize("width", [1280, 876])
-@pytest.mark.parametrize("name", ["map", "owners", "call", "square", "fault", "compare"])
+@pytest.mark.parametrize("name", ["map", "owners", "call", "square", "fault", "compare", "bus"])
 def test_no_word_is_left_in_english_and_nothing_is_cut(open_story, name, width):
     story = stories()[name]
     page = open_story(story, teacher=True, viewport={"width": width, "height": 720})
