@@ -17,7 +17,13 @@ SPOKEN: Final = ("5.3", "5.0", "4.1", "4.0", "2.4")
 FEW: Final = 40  # packets and messages up to which a run is told event by event
 
 
-def ready(device: str = "scsi", pages: tuple[int, int] = (2, 2), lazy: bool = True, rule: str = "empty") -> Bus:
+def ready(
+    device: str = "scsi",
+    pages: tuple[int, int] = (2, 2),
+    lazy: bool = True,
+    rule: str = "empty",
+    policy: str = "hvlab",
+) -> Bus:
     """Return a bus with one open channel: contact, offers and pages are done.
 
     Parameters
@@ -28,8 +34,10 @@ def ready(device: str = "scsi", pages: tuple[int, int] = (2, 2), lazy: bool = Tr
         Whether the host reads only when it is told.
     rule
         When the guest rings.
+    policy
+        Whose rules the host's reader keeps.
     """
-    one = bus(lazy=lazy, rule=rule)
+    one = bus(lazy=lazy, rule=rule, policy=policy)
     one.connect()
     one.offers()
     one.open(device, pages)
