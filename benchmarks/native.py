@@ -38,13 +38,14 @@ def _declare(name: str, lines: list[str], declared: dict[str, str]) -> str:
     return name if declared.setdefault(name, text) == text else _declare(f"{name}_", lines, declared)
 
 
-def header(state: np.dtype[Any]) -> str:
-    """Return `state.h`: the machine's state and how many processors it has room for."""
-    rooms = {"VPS": state["vp"].shape[0], "LPS": state["lp"].shape[0]}
+def header(state: np.dtype[Any], name: str = "machine") -> str:
+    """Return `state.h`: the machine's state, and how many processors it has room for; or another record."""
+    there = state.names or ()
+    rooms = {f"{word}S".upper(): state[word].shape[0] for word in ("vp", "lp") if word in there}
     declared: dict[str, str] = {}
-    structs("machine", state, declared)
-    check = f'_Static_assert(sizeof(struct machine) == {state.itemsize}, "the layout is not that of the engine");'
-    lines = [*(f"#define {name} {size}" for name, size in rooms.items()), *declared.values(), check]
+    structs(name, state, declared)
+    check = f'_Static_assert(sizeof(struct {name}) == {state.itemsize}, "the layout is not that of the engine");'
+    lines = [*(f"#define {word} {size}" for word, size in rooms.items()), *declared.values(), check]
     return "\n".join(["#pragma once", *lines, ""])
 
 
@@ -57,10 +58,10 @@ def compiler() -> tuple[str, str]:
     return found, version.stdout.splitlines()[0]
 
 
-def build(state: np.dtype[Any], source: Path, more: tuple[str, ...] = ()) -> ctypes.CDLL:
-    """Compile a C file against the machine's state type, and load it."""
+def build(state: np.dtype[Any], source: Path, more: tuple[str, ...] = (), name: str = "machine") -> ctypes.CDLL:
+    """Compile a C file against the machine's state type (or that of another record, by its name), and load it."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "state.h").write_text(header(state))
+        (Path(folder) / "state.h").write_text(header(state, name))
         library = Path(folder) / "twin.so"
         subprocess.run([compiler()[0], *FLAGS, *more, f"-I{folder}", str(source), "-o", str(library)], check=True)
         return ctypes.CDLL(str(library))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import apic, browser, clock, events, forensics, lessons, native, screen, translation, world
+from benchmarks import apic, browser, clock, events, forensics, lessons, native, ring, screen, translation, world
 from hvlab.hardware.processor import OUTCOMES
 from hvlab.hardware.tlb import Geometry
 from hvlab.hypervisor.partition import STATE
@@ -37,6 +37,13 @@ def test_c_and_the_engine_agree_on_faults_spas_memory_and_state(walker, name):
 @pytest.mark.parametrize("kind", apic.KINDS)
 def test_c_and_the_engine_agree_on_each_interrupt_taken_and_on_the_state(kind):
     ratios = apic.compare(kind, 3000, apic.Twin(("-Wall", "-Wextra", "-Werror")), pairs=2)
+
+    assert len(ratios) == 2
+
+
+@pytest.mark.parametrize("payload", ring.PAYLOADS)
+def test_c_and_the_engine_agree_on_each_byte_of_a_ring_and_on_both_its_ends(payload):
+    ratios = ring.compare(payload, 800, ring.Twin(("-Wall", "-Wextra", "-Werror")), pairs=2)
 
     assert len(ratios) == 2
 

@@ -25,7 +25,6 @@ from hvlab.hypervisor.intercept import second_level_fault
 from hvlab.hypervisor.partition import Fault
 
 BOTH = R | W
-WHERE, SPA = 0, 1  # the rows of `places`
 
 
 class Window:
@@ -44,7 +43,7 @@ class Window:
             raise BadRequest(f"a window of pages {[hex(gpa) for gpa in gpas][:4]}", "", "page addresses, at least one")
         self.user, self.gpas, self.size = user, tuple(gpas), PAGE * len(gpas)
         self._hv, self._gpns = hv, np.array([signed(gpa >> 12) for gpa in gpas], np.int64)
-        self._places: npt.NDArray[np.int64] = np.zeros((2, len(gpas)), np.int64)
+        self._places: npt.NDArray[np.int64] = np.zeros(2 * len(gpas), np.int64)
         self._tables, self._spns = -1, set[int]()
 
     def resolve(self) -> Fault | None:
@@ -60,14 +59,14 @@ class Window:
         where = hv.mem[spns] >> PLACE
         if not where.all():
             return Fault("memory_missing", 0, self.gpas[int(np.argmin(where != 0))])
-        self._places[WHERE], self._places[SPA] = where, spns << 12
+        self._places[:] = np.concatenate([where, spns << 12])
         self._tables, self._spns = hv.tables, set(spns.tolist())
         return None
 
     def run(self, entry: Callable[..., Any], *args: Any, rows: int = 64) -> int | Fault:
         """Call a compiled entry point as ``entry(state, mem, trace, vp, cause, places, *args)``; return its answer.
 
-        `places` has two rows: the word in `mem` at which each page begins, and its SPA. `rows` is the most that the
+        `places` holds the word in `mem` at which each page begins, then the SPA of each. `rows` is the most that the
         entry point tells.
         """
         hv, outer = self._hv, self._hv.cause
@@ -85,7 +84,7 @@ class Window:
     @property
     def spas(self) -> list[int]:
         """Where the pages lie, for what is told; the software does not know it."""
-        return [] if self.resolve() else [int(spa) for spa in self._places[SPA]]
+        return [] if self.resolve() else [int(spa) for spa in self._places[len(self.gpas) :]]
 
     def tell(self, name: str, /, **words: int) -> int:
         """Say what its user did, as `Windows.tell`."""
@@ -119,7 +118,7 @@ class Window:
         while done < count:
             page, inside = divmod(offset + done, PAGE)
             size = min(count - done, PAGE - inside)
-            yield int(self._places[SPA, page]) | inside, done, size, self.gpas[page] | inside
+            yield int(self._places[len(self.gpas) + page]) | inside, done, size, self.gpas[page] | inside
             done += size
 
 
@@ -142,6 +141,8 @@ class Windows:
     def tell(self, name: str, /, **words: int) -> int:
         """Let software say what it did, with this processor as the actor; return the row, a cause for what follows."""
         cause = self._hv.cause
+        if not self._hv.recording:
+            return -1
         with self._hv.action(self.number), self._hv.caused_by(cause):
             return self._hv.tell(name, **words)
 

@@ -58,8 +58,8 @@ def ring_hostile(cases: list[Any]) -> Count:
 def _read(case: dict[str, int]) -> tuple[str, int]:
     """Read one packet of a ring that stands alone in an array."""
     size, own = case["size"], case["out"]
-    mem, places, end = np.zeros((CONTROL + size) // 8, np.int64), np.zeros((2, 1 + size // PAGE), np.int64), _end(size)
-    places[0] = np.arange(places.shape[1]) * (PAGE // 8)
+    mem, end, pages = np.zeros((CONTROL + size) // 8, np.int64), _end(size), np.arange(1 + size // PAGE)
+    places = np.concatenate([pages * (PAGE // 8), pages * PAGE])
     end["index"] = end["committed"] = own
     data = mem.view(np.uint8)
     data[: RingControl.size] = np.frombuffer(RingControl.encode(write_index=case["in"], read_index=own), np.uint8)

@@ -223,7 +223,7 @@ class Writer(Ring):
     def write_batch(self, packets: Iterable[Packet]) -> Written:
         """Write packets as long as there is room, with one index update and one decision for all of them."""
         blocks = [self._block(packet) for packet in packets]
-        arena = np.frombuffer(b"".join(blocks), "<i8").astype(np.int64)
+        arena = np.frombuffer(b"".join(block + bytes(TRAILER) for block in blocks), "<i8").astype(np.int64)
         done = self._do(int(entry.WRITE), arena, len(blocks), rows=len(arena) + 4 * len(blocks) + 16)
         if isinstance(done, Fault):
             return Written(False, fault=done)

@@ -45,8 +45,7 @@ def _one(seed: int, inputs: int, run: Callable[..., Any]) -> Storm:
     guard = int(engine.GUARD)
     mem = np.zeros(2 * guard + 512 + SIZE // 8, np.int64)
     mem[:guard], mem[-guard:] = engine.SENTINEL, engine.SENTINEL
-    places, end = np.zeros((2, 2), np.int64), np.zeros(1, END)
-    places[0] = guard, guard + 512
+    places, end = np.array([guard, guard + 512, 0, 0x1000], np.int64), np.zeros(1, END)
     mem[guard + 8] = 1  # the writer can wait for room
     end["size"], end["limit"] = SIZE, SIZE
     arena, seen = np.zeros(SIZE // 8 + guard, np.int64), np.zeros((engine.KINDS + 1, engine.VERDICTS), np.int64)

@@ -43,7 +43,7 @@ class Alone:
         pages = -(-size // PAGE)
         order = np.random.default_rng(size).permutation(pages + 1)
         self.mem = np.zeros(512 * (pages + 1), np.int64)
-        self.places = np.stack([512 * order, 0x10_0000 + (order << 12)]).astype(np.int64)
+        self.places = np.concatenate([512 * order, 0x10_0000 + (order << 12)]).astype(np.int64)
         self.state, self.size, self.operate = np.zeros(1, STATE), size, operate
         self.ends = {}
         for name in ("writer", "reader"):
@@ -51,7 +51,7 @@ class Alone:
             end["size"], end["policy"], end["rule"] = size, POLICIES[policy], RULES[rule]
             end["counts"], end["limit"] = int(counts), min(limit, size)
         self.arena = np.zeros(-(-size // 8), np.int64)
-        self.mem[self.places[0, 0] + 8] = 1  # the writer can wait for room
+        self.mem[self.places[0] + 8] = 1  # the writer can wait for room
 
     def do(self, end, op, value=0, arena=None, trace=SILENT):
         arena = self.arena if arena is None else arena
@@ -64,7 +64,7 @@ class Alone:
 
     def write(self, *blocks, trace=SILENT):
         """Write packets (bytes without trailers): (how many, whether to signal)."""
-        words = np.frombuffer(b"".join(blocks), "<i8").astype(np.int64)
+        words = np.frombuffer(b"".join(block + bytes(8) for block in blocks), "<i8").astype(np.int64)
         done = self.do("writer", entry.WRITE, len(blocks), words, trace)
         return done, bool(self.ends["writer"]["signal"][0])
 
@@ -78,7 +78,7 @@ class Alone:
         return bool(self.do("reader", entry.CLOSE, trace=trace))
 
     def page(self, number):
-        at = self.places[0, number]
+        at = self.places[number]
         return self.mem[at : at + 512].astype("<i8").tobytes()
 
     @property
@@ -87,13 +87,13 @@ class Alone:
 
     @property
     def data(self):
-        return b"".join(self.page(k) for k in range(1, self.places.shape[1]))[: self.size]
+        return b"".join(self.page(k) for k in range(1, len(self.places) // 2))[: self.size]
 
     def poke(self, page, word, value):
-        self.mem[self.places[0, page] + word] = I(value)
+        self.mem[self.places[page] + word] = I(value)
 
     def poke_half(self, word, upper, value):
         """Write one 32-bit field of the control page, as the other side may."""
-        at = self.places[0, 0] + word
+        at = self.places[0] + word
         halves = self.mem[at : at + 1].view("<u4")
         halves[1 if upper else 0] = value

@@ -1,15 +1,17 @@
-"""Read packets: copy out first, look at the copy afterwards; then give the room back, and wake a writer that waits.
+"""Read packets: nothing is looked at twice in shared pages; then give the room back, and wake a writer that waits.
 
 Three readers. `OPENVMM` refuses what is not as it should be (vmbus_ring, IncomingRing and parse_packet, in that order).
 `HVLAB` does the same, and wants the trailer inside the bytes that are there: openvmm compares the length without the
 trailer, and then moves on by both, past the writer. `LINUX` cuts lengths to what is there and goes on
 (drivers/hv/ring_buffer.c, hv_pkt_iter_first, hv_pkt_iter_next, v6.1).
 
-Each word of the ring is read once: the write index, the two words of the descriptor, then the rest.
+Each word of the ring is used once: the write index; the descriptor's first word, which is judged; then the packet is
+copied, and that first word is put over its copy, as Linux does.
 """
 
 from hvlab.kernel import I, kernel
 from hvlab.trace import vmbus_events as events
+from hvlab.vmbus.engine import told
 from hvlab.vmbus.engine.words import (
     BEHIND,
     EMPTY,
@@ -29,6 +31,7 @@ from hvlab.vmbus.engine.words import (
     put_high,
     room,
     take_words,
+    word_of,
 )
 
 # verdicts and reasons; the words are in trace.vmbus_events
@@ -82,12 +85,12 @@ def clamp(m, trace, vp, cause, e, first, available):
 
 
 @kernel
-def read_packet(m, mem, trace, vp, cause, places, e, arena):
-    """Copy the next packet into `arena`, look at the copy, and move on behind it; return the verdict."""
-    own, written = e["index"], low(mem, places, INDICES)
+def read_packet(m, mem, control, trace, vp, cause, places, e, arena):
+    """Copy the next packet into `arena`, if it is sound, and move on behind it; return the verdict."""
+    own, written = e["index"], low(control, INDICES)
     e["seen"], e["at"] = written, own
     strict = e["policy"] != LINUX
-    if not inside(e, own) or strict and not inside(e, written) or arena.shape[0] * UNIT < e["size"]:
+    if arena.shape[0] < max(e["size"] >> 3, WITH_RANGES) or not inside(e, own) or strict and not inside(e, written):
         return reject(m, trace, vp, cause, e, BAD_INDEX)
     available = filled(e, written, own)
     e["available"] = available
@@ -95,28 +98,29 @@ def read_packet(m, mem, trace, vp, cause, places, e, arena):
         return reject(m, trace, vp, cause, e, NOTHING)
     if available < DESCRIPTOR * UNIT:
         return reject(m, trace, vp, cause, e, SHORT)
-    take_words(mem, places, e, own, arena, I(0), DESCRIPTOR)
+    first = word_of(mem, places, own)
     if strict:
-        verdict = judge_head(e, arena[0], available)
+        verdict = judge_head(e, first, available)
         if verdict != SOUND:
             return reject(m, trace, vp, cause, e, verdict)
     else:
-        arena[0] = clamp(m, trace, vp, cause, e, arena[0], available)
-    words = arena[0] >> 32 & 0xFFFF
-    take_words(mem, places, e, further(e, own, DESCRIPTOR * UNIT), arena, DESCRIPTOR, words - DESCRIPTOR)
-    kind = arena[0] & 0xFFFF
+        first = clamp(m, trace, vp, cause, e, first, available)
+    kind, words = first & 0xFFFF, first >> 32 & 0xFFFF
+    take_words(mem, places, e, own, arena, I(0), words)
+    arena[0] = first  # as it was judged, and not as it may have become meanwhile
     if strict and kind == GPA_DIRECT and arena[DESCRIPTOR] >> 32 & LOW == 0:
         return reject(m, trace, vp, cause, e, NO_RANGES)
     e["index"] = further(e, own, words * UNIT + BEHIND)
     e["verdict"], e["length"] = SOUND, words * UNIT
     e["packets"] += 1
     e["bytes"] += words * UNIT
-    events.packet_read(m, trace, vp, cause, e["channel"], e["ring"], own, words * UNIT, kind, arena[1])
+    if trace.shape[0] != 0:
+        told.read(m, trace, vp, cause, e, own, first, arena[1])
     return SOUND
 
 
 @kernel
-def tell_room(m, mem, trace, vp, cause, places, e, old):
+def tell_room(m, control, trace, vp, cause, places, e, old):
     """Decide whether a writer that waits for room must be woken, after the index was published; return 1 or 0.
 
     Only at the read that crosses the pending size. Linux hv_pkt_iter_close compares what could be written (strictly
@@ -124,12 +128,12 @@ def tell_room(m, mem, trace, vp, cause, places, e, old):
     since Windows may set the ring's size less 1 (openvmm).
     """
     # a full barrier stands here on real processors: the index is visible before the pending size is read
-    pending, written = high(mem, places, MASK_AND_PENDING) & ~I(7), low(mem, places, INDICES)
+    pending, written = high(control, MASK_AND_PENDING) & ~I(7), low(control, INDICES)
     if not inside(e, written):
         return I(0)
     before, free = room(e, written, old) - EMPTY, room(e, written, e["index"]) - EMPTY
     why = ENOUGH_NOW
-    if e["policy"] != OPENVMM and low(mem, places, FEATURES) & 1 == 0:
+    if e["policy"] != OPENVMM and low(control, FEATURES) & 1 == 0:
         why = NO_FEATURE
     elif pending == 0:
         why = NOT_WAITING
@@ -138,23 +142,23 @@ def tell_room(m, mem, trace, vp, cause, places, e, old):
     elif free < pending:
         why = NOT_ENOUGH
     e["why"] = why
-    if why == ENOUGH_NOW:
-        events.room_signalled(m, trace, vp, cause, e["channel"], e["ring"], before, free, pending)
-        return I(1)
-    events.room_not_signalled(m, trace, vp, cause, e["channel"], e["ring"], before, free, pending, why)
-    return I(0)
+    signal = I(why == ENOUGH_NOW)
+    if trace.shape[0] != 0:
+        told.room(m, trace, vp, cause, e, before, free, pending, signal)
+    return signal
 
 
 @kernel
-def close_read(m, mem, trace, vp, cause, places, e):
+def close_read(m, control, trace, vp, cause, places, e):
     """Publish the read index, if packets were read since the last time; return 1 where the writer must be woken."""
     old, new = e["committed"], e["index"]
     e["signal"], e["why"] = I(0), NOT_WAITING
     if new == old:
         return I(0)
-    put_high(m, mem, trace, vp, cause, places, e, INDICES, new)
-    cause = events.read_index_published(m, trace, vp, cause, e["channel"], e["ring"], old, new)
-    signal = tell_room(m, mem, trace, vp, cause, places, e, old)
+    put_high(m, control, trace, vp, cause, places, e, INDICES, new)
+    if trace.shape[0] != 0:
+        cause = told.read_published(m, trace, vp, cause, e, old, new)
+    signal = tell_room(m, control, trace, vp, cause, places, e, old)
     e["committed"], e["signal"] = new, signal
     e["signals"] += signal
     e["saved"] += I(1) - signal

@@ -9,7 +9,7 @@ They are written once more, as one sentence each, and share no line with the cod
 from hvlab.kernel import I, entry_point, kernel
 from hvlab.vmbus.engine.ranges import judge_range
 from hvlab.vmbus.engine.reader import close_read, read_packet
-from hvlab.vmbus.engine.words import HVLAB, LINUX, LOW, OPENVMM
+from hvlab.vmbus.engine.words import HVLAB, LINUX, LOW, OPENVMM, PAGE_WORDS
 from hvlab.vmbus.engine.writer import write_packets
 
 SENTINEL = I(0x5EA5_0DD5_5EA5_0DD5)
@@ -72,7 +72,7 @@ def acceptable(policy, first, third, available):
 
 
 @kernel
-def hostile_read(m, mem, trace, places, e, arena, policy, seed):
+def hostile_read(m, mem, control, trace, places, e, arena, policy, seed):
     """Let the other side write an index and a descriptor, read, and return (verdict, broken invariants)."""
     size, vp, cause = e["size"], I(0), I(-1)
     own, end = (seed >> 20 & LOW) % size & ~I(7), size >> 3
@@ -87,18 +87,18 @@ def hostile_read(m, mem, trace, places, e, arena, policy, seed):
     flags = seed >> 50 & 1 if seed >> 51 & 3 != 0 else near(seed >> 53, I(1))
     first = kind | offset << 16 | length << 32 | flags << 48
     third = seed if seed >> 60 & 3 != 0 else seed & LOW
-    base, place = places[0, 1], own >> 3
-    mem[places[0, 0]] = own << 32 | written
+    base, place = places[1], own >> 3
+    control[0] = own << 32 | written
     mem[base + place], mem[base + (place + 1) % end], mem[base + (place + 2) % end] = first, seed, third
     e["policy"], e["index"], e["committed"] = policy, own, own
     for k in range(GUARD):
         arena[end + k] = SENTINEL
-    verdict = read_packet(m, mem, trace, vp, cause, places, e, arena)
+    verdict = read_packet(m, mem, control, trace, vp, cause, places, e, arena)
     bad, known = I(0), may_stand(written, size)
     if verdict != SOUND:
         wrong = policy != LINUX and known and written != own and available >= 16
         bad += I(wrong and acceptable(policy, first, third, available))
-        bad += I(e["index"] != own) + I(mem[places[0, 0]] != own << 32 | written)
+        bad += I(e["index"] != own) + I(control[0] != own << 32 | written)
     else:
         taken, now = e["length"], e["index"]
         bad += I(policy != LINUX and not (known and acceptable(policy, first, third, available)))
@@ -107,15 +107,15 @@ def hostile_read(m, mem, trace, places, e, arena, policy, seed):
         bad += I(policy == LINUX and (arena[0] >> 32 & 0xFFFF) * 8 != taken)
         bad += I(arena[0] & 0xFFFF != kind) + I(arena[1] != seed)
         bad += I(taken > 16 and arena[(taken >> 3) - 1] != mem[base + (place + (taken >> 3) - 1) % end])
-        signal = close_read(m, mem, trace, vp, cause, places, e)
-        bad += I(mem[places[0, 0]] != now << 32 | written) + I(signal != 0)  # nobody waits
+        signal = close_read(m, control, trace, vp, cause, places, e)
+        bad += I(control[0] != now << 32 | written) + I(signal != 0)  # nobody waits
     for k in range(GUARD):
         bad += I(arena[end + k] != SENTINEL)
     return verdict, bad
 
 
 @kernel
-def hostile_write(m, mem, trace, places, e, arena, seed):
+def hostile_write(m, mem, control, trace, places, e, arena, seed):
     """Let the other side write a read index and a mask, write a packet, and return (verdict, broken invariants)."""
     size, own = e["size"], (seed >> 20 & LOW) % e["size"] & ~I(7)
     seed = luck(seed)
@@ -125,21 +125,21 @@ def hostile_write(m, mem, trace, places, e, arena, seed):
     words = I(2) + (seed & 31) if seed & 96 != 0 else near(seed >> 8, (size - used >> 3) - 1)
     words = min(max(words, I(2)), (size >> 3) - 2)
     arena[0], arena[1], arena[words - 1] = I(6) | I(2) << 16 | words << 32, seed, seed
-    mem[places[0, 0]], mem[places[0, 0] + 1] = read << 32 | own, mask
+    control[0], control[1] = read << 32 | own, mask
     e["policy"], e["index"], e["committed"] = I(HVLAB), own, own
-    done = write_packets(m, mem, trace, I(0), I(-1), places, e, arena, I(1))
+    done = write_packets(m, mem, control, trace, I(0), I(-1), places, e, arena, I(1))
     now, sound = e["index"], may_stand(read, size)
     needed, bad = (words + 1) * 8, I(0)
     bad += I((done == 1) != (sound and used + needed <= size - 8))
     if done == 0:
-        bad += I(now != own) + I(mem[places[0, 0]] != read << 32 | own) + I(e["signal"] != 0)
+        bad += I(now != own) + I(control[0] != read << 32 | own) + I(e["signal"] != 0)
     else:
-        base, end, last = places[0, 1], size >> 3, (own >> 3) + words
+        base, end, last = places[1], size >> 3, (own >> 3) + words
         bad += I(now != (own + needed) % size) + I(between(size, now, read) != used + needed)
-        bad += I(mem[places[0, 0]] != read << 32 | now) + I(mem[base + last % end] != own << 32)
+        bad += I(control[0] != read << 32 | now) + I(mem[base + last % end] != own << 32)
         bad += I(words > 2 and mem[base + (last - 1) % end] != seed)
         bad += I((e["signal"] != 0) != (mask == 0 and read == own))
-    mem[places[0, 0] + 1] = 0
+    control[1] = 0
     return I(0) if done == 1 else I(1) if sound else I(2), bad
 
 
@@ -171,17 +171,19 @@ def storm(state, mem, trace, places, end, arena, seen, seed, count):
     `seen` counts by kind and verdict; its last row says which input was the first to break one (with its seed), and
     holds the generator's next state, so that slices of a storm are the storm.
     """
-    m, e, broken = state[0], end[0], I(0)
+    m, e, broken, control = state[0], end[0], I(0), mem[places[0] : places[0] + PAGE_WORDS]
+    if trace.shape[0] != 0 or control.shape[0] < PAGE_WORDS:
+        return I(-1)  # a storm is silent, and the compiler leaves out what would be told
     for k in range(count):
         seed = luck(seed)
         what = seed & 7
         if what < 6:
             policy = I(HVLAB) if what < 4 else I(OPENVMM) if what < 5 else I(LINUX)
             kind = READER
-            verdict, bad = hostile_read(m, mem, trace, places, e, arena, policy, seed)
+            verdict, bad = hostile_read(m, mem, control, trace, places, e, arena, policy, seed)
         elif what < 7:
             kind = WRITER
-            verdict, bad = hostile_write(m, mem, trace, places, e, arena, seed)
+            verdict, bad = hostile_write(m, mem, control, trace, places, e, arena, seed)
         else:
             kind = RANGE
             verdict, bad = hostile_range(arena, seed)

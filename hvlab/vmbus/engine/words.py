@@ -1,8 +1,8 @@
 """What both ends of a ring share: the record of an end, the words of the control page, copying with wrap.
 
-`places` says where the pages of the ring are (row 0: the word in `mem`, row 1: the SPA), control page first. Everything
-in those pages may change at any moment and is read once for each use. An end's own index is in its record, which
-nobody else reaches.
+`places` says where the pages of the ring are, control page first: the word in `mem` at which each begins, then the SPA
+of each. `control` is the control page. Everything in those pages may change at any moment and is read once for each
+use. An end's own index is in its record, which nobody else reaches.
 
 SIMPLER THAN REAL: two 32-bit fields of the control page are one 64-bit word here, read, changed and written at once;
 this machine's processors do not reorder reads and writes, so where the real code has a barrier there is a comment.
@@ -11,7 +11,7 @@ this machine's processors do not reorder reads and writes, so where the real cod
 import numpy as np
 
 from hvlab.kernel import I, copy_words, kernel
-from hvlab.trace import vmbus_events as events
+from hvlab.vmbus.engine import told
 from hvlab.wire.ring import GAP, TRAILER, RingControl
 
 HVLAB, OPENVMM, LINUX = I(0), I(1), I(2)  # whose rules the reader keeps
@@ -24,6 +24,7 @@ INDICES, MASK_AND_PENDING, FEATURES, INTERRUPTS = (
 )
 UNIT, BEHIND, EMPTY = I(8), I(TRAILER), I(GAP)
 PAGE_WORDS = I(512)
+PAGES = I((1 << 20) - 1)  # an index has 32 bits: a page number that is masked is no negative one, which costs a check
 
 END = np.dtype(
     [
@@ -52,6 +53,8 @@ def further(e, index, count):
     behind the end.
     """
     index += count
+    if index >= e["size"]:
+        index -= e["size"]
     return index if index < e["size"] else index % e["size"]
 
 
@@ -68,39 +71,36 @@ def room(e, write, read):
 
 
 @kernel
-def put_word(m, mem, trace, vp, cause, places, e, page, word, new):
-    """Change one word of a ring's page."""
-    at = places[0, page] + word
-    old = mem[at]
-    mem[at] = new
-    if trace.shape[0] != 0 and old != new:
-        events.ring_word_written(m, trace, vp, cause, places[1, page] | word << 3, old, new, e["channel"], e["ring"])
-
-
-@kernel
-def put_low(m, mem, trace, vp, cause, places, e, word, value):
+def put_low(m, control, trace, vp, cause, places, e, word, value):
     """Change the 32-bit field in the lower half of a word of the control page."""
-    old = mem[places[0, 0] + word]
-    put_word(m, mem, trace, vp, cause, places, e, I(0), word, old & ~LOW | value)
+    put_control(m, control, trace, vp, cause, places, e, word, control[word] & ~LOW | value)
 
 
 @kernel
-def put_high(m, mem, trace, vp, cause, places, e, word, value):
+def put_high(m, control, trace, vp, cause, places, e, word, value):
     """Change the 32-bit field in the upper half of a word of the control page."""
-    old = mem[places[0, 0] + word]
-    put_word(m, mem, trace, vp, cause, places, e, I(0), word, old & LOW | value << 32)
+    put_control(m, control, trace, vp, cause, places, e, word, control[word] & LOW | value << 32)
 
 
 @kernel
-def low(mem, places, word):
+def put_control(m, control, trace, vp, cause, places, e, word, new):
+    """Change one word of the control page."""
+    old = control[word]
+    control[word] = new
+    if trace.shape[0] != 0:
+        told.word_changed(m, trace, vp, cause, places, e, I(0), word, old, new)
+
+
+@kernel
+def low(control, word):
     """Read the 32-bit field in the lower half of a word of the control page: write index, mask, feature bits."""
-    return mem[places[0, 0] + word] & LOW
+    return control[word] & LOW
 
 
 @kernel
-def high(mem, places, word):
+def high(control, word):
     """Read the 32-bit field in the upper half of a word of the control page: read index, pending send size."""
-    return mem[places[0, 0] + word] >> 32 & LOW
+    return control[word] >> 32 & LOW
 
 
 @kernel
@@ -111,16 +111,20 @@ def put_words(m, mem, trace, vp, cause, places, e, at, arena, start, count):
     """
     where, end = at >> 3, e["size"] >> 3
     while count > 0:
-        page, word = I(1) + (where >> 9), where & 511
+        page, word = I(1) + (where >> 9 & PAGES), where & 511
         run = min(count, PAGE_WORDS - word, end - where)
         if trace.shape[0] != 0:
-            for k in range(run):
-                put_word(m, mem, trace, vp, cause, places, e, page, word + k, arena[start + k])
-        else:
-            copy_words(mem, places[0, page] + word, arena, start, run)
+            told.words_change(m, mem, trace, vp, cause, places, e, page, word, arena, start, run)
+        copy_words(mem, places[page] + word, arena, start, run)
         start += run
         count -= run
         where = where + run if where + run < end else I(0)
+
+
+@kernel
+def word_of(mem, places, at):
+    """Read one word of the data. The caller checked `at`."""
+    return mem[places[I(1) + (at >> 12 & PAGES)] + (at >> 3 & 511)]
 
 
 @kernel
@@ -128,9 +132,9 @@ def take_words(mem, places, e, at, arena, start, count):
     """Copy words out of the data, from byte `at` on. The caller checked `at` and that `arena` has room."""
     where, end = at >> 3, e["size"] >> 3
     while count > 0:
-        page, word = I(1) + (where >> 9), where & 511
+        page, word = I(1) + (where >> 9 & PAGES), where & 511
         run = min(count, PAGE_WORDS - word, end - where)
-        copy_words(arena, start, mem, places[0, page] + word, run)
+        copy_words(arena, start, mem, places[page] + word, run)
         start += run
         count -= run
         where = where + run if where + run < end else I(0)
