@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import apic, events, forensics, ring, screen, startup, translation
+from benchmarks import apic, events, forensics, ring, screen, startup, translation, vmbus
 from benchmarks.clock import Row
 from benchmarks.native import FLAGS, compiler
 
@@ -24,6 +24,7 @@ def rows(quick: bool, only: str) -> Iterator[Row]:
     yield from translation.against_silence(count // 4, 2 * pairs - 1, wanted)
     yield from apic.against_c(count, 2 * pairs - 1, wanted)
     yield from ring.against_c(count // 4, 2 * pairs - 1, wanted)
+    yield from vmbus.everything(quick, wanted)
     yield from events.everything(count, pairs, wanted)
     yield from forensics.against_volatility(4 if quick else 40, 7, wanted)
     yield from startup.everything(quick, wanted)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Words = npt.NDArray[np.int64]
 R, W, X, UX = 1, 2, 4, 8  # the bits of MapFlags
 FRAME, LARGE = EptEntry.mask("frame"), EptEntry.mask("large")
+EPT_PRESENT = 7 | EptEntry.mask("user_execute")
 WRITE_BACK = 6
 PAGES_2M = 512
 
@@ -66,7 +67,7 @@ def entries(state: Any, mem: Words, root: int, gpns: Words) -> tuple[Words, Word
     """Walk a second level for many pages at once: (entries, levels); an entry that is not present ends the walk."""
     gpns = np.asarray(gpns, np.int64)
     levels, pages = int(state["hypervisor"]["levels"][0]), int(state["pages"][0])
-    mask = 1 if is_npt(state) else 7 | EptEntry.mask("user_execute")
+    mask = 1 if is_npt(state) else EPT_PRESENT
     at_table, at_level = np.full(len(gpns), root >> 12), np.full(len(gpns), levels)
     found = np.zeros(len(gpns), np.int64)
     going = np.full(len(gpns), root != 0) & (gpns >> 9 * levels == 0) & (gpns >= 0)
@@ -100,7 +101,7 @@ def look_up_one(hv: Hypervisor, slot: int, gpn: int) -> tuple[int, int]:
     state, mem = hv.state, hv.mem
     levels, pages = int(state["hypervisor"]["levels"][0]), int(state["pages"][0])
     spn = int(state["partition"]["root"][0, slot]) >> 12
-    mask = 1 if is_npt(state) else 7 | EptEntry.mask("user_execute")
+    mask = 1 if is_npt(state) else EPT_PRESENT
     if spn == 0 or gpn < 0 or gpn >> 9 * levels:
         return -1, 0
     for level in range(levels, 0, -1):
@@ -156,7 +157,6 @@ def write_entry(hv: Hypervisor, spn: int, index: int, new: int, level: int, gpn:
     """Change one entry of a second-level table in memory."""
     page = hv.memory.page(spn)
     old, page[index] = int(page[index]), signed(new)
-    hv.tables += 1
     hv.tables += 1
     hv.tell("second_level_entry_written", spa=spn << 12 | index << 3, old=old, new=new, level=level, gpa=gpn << 12)
 

@@ -1,6 +1,5 @@
 """The hypervisor's body: the machine's arrays, one way to tell what happened, and accesses on behalf of a processor."""
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -50,7 +49,6 @@ class Hypervisor:
         self.walked_unseen = False  # a silent run may have read others
         self.unsettled = False  # tables changed since the caches were last compared with them
         self.tables = 0  # how often a second level changed: what was found in one holds for that long
-        self.tables = 0  # how often a second level changed: what was found in one holds for that long
         self.stale_left = False  # then, some were stale: a walk from one of them fills another stale one
         self.handlers: dict[int, Callable[[int], None]] = {}  # of VPs whose software takes its interrupts itself
         self.chooser: Callable[[], Sequence[clockwork.Row]] = tuple  # the root's own scheduler: rows for the next turn
@@ -96,20 +94,15 @@ class Hypervisor:
             if rows > len(self.rows) - 8:
                 self.rows = np.zeros((rows + 8, COLUMNS), np.int64)
 
-    def make_room(self, rows: int) -> None:
-        """Let so many rows be told without a pause: what a kernel does in one go may not be cut."""
-        if self.recording and int(self.state["rows"][0]) + rows > len(self.rows) - 8:
-            self._spill()
-            if rows > len(self.rows) - 8:
-                self.rows = np.zeros((rows + 8, COLUMNS), np.int64)
-
     def _kept_causes(self) -> tuple[Rows, ...]:
         """Return what the state knows of rows: what is due, and what is to happen to a virtual processor."""
         return self.state["agenda"]["seat"]["cause"], self.state["run"]["cause"]
 
-    @contextlib.contextmanager
-    def action(self, actor: int = -1) -> Iterator[None]:
+    def action(self, actor: int = -1) -> "Action":
         """Join everything told inside into one trace, `last`; an action inside an action adds to it."""
+        return Action(self, actor)
+
+    def _begin(self, actor: int) -> tuple[int, int]:
         outer = self.actor, self.cause
         if self._depth == 0:
             self.state["rows"], self._parts = 0, []
@@ -117,23 +110,18 @@ class Hypervisor:
                 kept[...] = -1
         self._depth += 1
         self.actor, self.cause = actor, -1
-        try:
-            yield
-        finally:
-            self._depth -= 1
-            self.actor, self.cause = outer
-            if self._depth == 0:
-                self._spill()
-                self.last, self._parts = Trace(np.concatenate(self._parts)), []
+        return outer
 
-    @contextlib.contextmanager
-    def caused_by(self, row: int) -> Iterator[None]:
+    def _end(self, outer: tuple[int, int]) -> None:
+        self._depth -= 1
+        self.actor, self.cause = outer
+        if self._depth == 0:
+            self._spill()
+            self.last, self._parts = Trace(np.concatenate(self._parts)), []
+
+    def caused_by(self, row: int) -> "Cause":
         """Make `row` the cause of what is told inside."""
-        outer, self.cause = self.cause, row
-        try:
-            yield
-        finally:
-            self.cause = outer if int(self.state["rows"][0]) > outer else -1
+        return Cause(self, row)
 
     @property
     def newest(self) -> int:
@@ -299,6 +287,36 @@ class Hypervisor:
             at = (spa & ~(PAGE - 1)) + 8 * (first + k)
             self.tell(event, spa=at, old=int(old[k]), new=int(page[first + k]), **words)
         self.changed(spa >> 12)
+
+
+class Action:
+    """What `Hypervisor.action` returns: everything inside is one action. A class of its own is entered often."""
+
+    __slots__ = ("actor", "hv", "outer")
+
+    def __init__(self, hv: Hypervisor, actor: int) -> None:
+        self.hv, self.actor = hv, actor
+
+    def __enter__(self) -> None:
+        self.outer = self.hv._begin(self.actor)
+
+    def __exit__(self, *trouble: object) -> None:
+        self.hv._end(self.outer)
+
+
+class Cause:
+    """What `Hypervisor.caused_by` returns: what is told inside follows from one row."""
+
+    __slots__ = ("hv", "outer", "row")
+
+    def __init__(self, hv: Hypervisor, row: int) -> None:
+        self.hv, self.row = hv, row
+
+    def __enter__(self) -> None:
+        self.outer, self.hv.cause = self.hv.cause, self.row
+
+    def __exit__(self, *trouble: object) -> None:
+        self.hv.cause = self.outer if int(self.hv.state["rows"][0]) > self.outer else -1
 
 
 def _signed(value: int) -> int:

@@ -272,6 +272,9 @@ class Vp(Instructions, Windows):
     @property
     def interrupted(self) -> bool:
         """Whether an interrupt can be taken now."""
+        a = self._hv.state["apic"][0, self.number]
+        if not a["irr"].any() and a["nmi"] <= a["nmi_runs"]:
+            return False
         return bool(apic.deliverable(self._hv.state[0], self.number) >= 0)
 
     def take_interrupt(self) -> int | None:

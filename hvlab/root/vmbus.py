@@ -261,7 +261,7 @@ class RootVmbus:
             owner, channel = self.flags.get(flag, (0, 0))
             if owner in self.hosts:
                 self.hosts[owner].signalled(channel)
-        while (letter := self.box.take()) is not None:
+        if (letter := self.box.take()) is not None:
             owner = self.ports.get(letter.port, 0)
             if owner in self.hosts:
                 self.hosts[owner].take(letter, self.box.spa)

@@ -5,9 +5,9 @@ Nothing of the other end is reachable from here but by hypercalls, by memory and
 
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from hvlab.errors import BadRequest
 from hvlab.hypervisor.vp import Fault, Vp
@@ -54,12 +54,11 @@ class Read:
 
     def words(self) -> dict[str, int]:
         """Return what an event says of it."""
-        return words_of(self.number, self.body)
+        return words_of(self.number, self.body.__dict__ if self.body is not None else {})
 
 
-def words_of(number: int, body: Message | None) -> dict[str, int]:
-    """Return channel, GPADL, value and status of a message: 0 where it has none."""
-    given = body.__dict__ if body is not None else {}
+def words_of(number: int, given: Mapping[str, Any]) -> dict[str, int]:
+    """Return channel, GPADL, value and status out of a message's fields: 0 where it has none."""
     value = next((given[name] for name in VALUES.get(number, ()) if name in given), 0)
     status = given.get("status", given.get("connection_state", 0))
     return {

@@ -136,13 +136,15 @@ class GuestBase:
 
     def say(self, kind: type[Message], connection: int | None = None, **fields: Any) -> Status:
         """Send a message to the host."""
-        return self.say_bytes(vmbus.pack(kind, **fields), connection)
+        return self._say(vmbus.pack(kind, **fields), words_of(kind.number, fields), connection)
 
-    def say_bytes(self, data: bytes, connection: int | None = None) -> Status:
+    def say_bytes(self, data: bytes) -> Status:
         """Send a message that is there as bytes."""
-        found = read(data, vmbus.CHILD, vmbus.V6)
+        return self._say(data, read(data, vmbus.CHILD, vmbus.V6).words(), None)
+
+    def _say(self, data: bytes, words: dict[str, int], connection: int | None) -> Status:
         to = self.state.post_to if connection is None else connection
-        row = self.vp.tell("channel_message_sent", **found.words(), connection=to)
+        row = self.vp.tell("channel_message_sent", **words, connection=to)
         with self.vp.because(row):
             status = self.state.outbox.send(self.boxes[self.cpu], to, data)
         self.state.statuses.append(int(status))
@@ -150,7 +152,7 @@ class GuestBase:
 
     def refuse(self, number: int, body: Message | None, why: Refusal) -> None:
         """Say that a message changes nothing."""
-        words = words_of(number, body)
+        words = words_of(number, {} if body is None else body.__dict__)
         told = {name: words[name] for name in ("number", "channel", "gpadl")}
         self.vp.tell("channel_message_refused", **told, why=why)
 
@@ -172,11 +174,14 @@ class GuestBase:
         return done
 
     def _interrupt(self) -> None:
-        """Look at the flags first, then at the message. Source: Linux drivers/hv/vmbus_drv.c, vmbus_isr."""
+        """Look at the flags first, then at the message; each further one brings an interrupt of its own.
+
+        Source: Linux drivers/hv/vmbus_drv.c, vmbus_isr and vmbus_on_msg_dpc.
+        """
         box = self.boxes[self.cpu]
         for flag in box.flags():
             self.signalled(flag)
-        while (letter := box.take()) is not None:
+        if (letter := box.take()) is not None:
             self.take(letter, box.spa)
 
     def signalled(self, flag: int) -> None:

@@ -142,7 +142,7 @@ class HostBase:
         data = vmbus.pack(kind, **fields)
         data += bytes(-len(data) % self.align)
         vp, sint = to or (self.state.target_vp, vmbus.SINT)
-        words = words_of(kind.number, kind.decode(data[vmbus.ChannelHeader.size :]))
+        words = words_of(kind.number, fields)
         connection = self.ground.target(vp, sint)
         row = self.vp.tell("channel_message_sent", **words, connection=connection)
         with self.vp.because(row):
@@ -150,7 +150,7 @@ class HostBase:
 
     def refuse(self, number: int, body: Message | None, why: Refusal) -> None:
         """Say that a message changes nothing."""
-        words = words_of(number, body)
+        words = words_of(number, {} if body is None else body.__dict__)
         told = {name: words[name] for name in ("number", "channel", "gpadl")}
         self.vp.tell("channel_message_refused", **told, why=why)
 

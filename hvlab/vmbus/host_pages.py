@@ -95,14 +95,14 @@ class HostPages(HostBase):
         self.ground.pin(pages.pfns, 1)
         pages.state = Gpadl.LIVE
         words = {"gpadl": pages.gpadl_id, "channel": channel.channel_id}
-        for k, (pfn, gpn) in enumerate(zip(pages.pfns, pages.gpns, strict=True)):
+        for k, (pfn, gpn, spa) in enumerate(zip(pages.pfns, pages.gpns, window.spas, strict=True)):
             self.vp.tell(
                 "gpadl_page_mapped",
                 gpadl=pages.gpadl_id,
                 index=k,
                 gpa=pfn * PAGE,
                 root_gpa=gpn * PAGE,
-                spa=window.spas[k],
+                spa=spa,
             )
         first = pages.found[0]
         length = sum(one.length for one in pages.found)

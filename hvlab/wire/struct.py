@@ -89,6 +89,7 @@ class _Declared:
     """What a `Struct` and a `Word` share: named values, declared in order."""
 
     fields: ClassVar[tuple[Field, ...]] = ()
+    names: ClassVar[frozenset[str]] = frozenset()
     every: ClassVar[list[type]] = []
 
     def __init__(self, **values: Any) -> None:
@@ -106,6 +107,7 @@ class _Declared:
     @classmethod
     def _collect(cls) -> None:
         cls.fields = tuple(value for value in vars(cls).values() if isinstance(value, Field))
+        cls.names = frozenset(field.name for field in cls.fields)
         if not cls.__doc__ or any(not field.doc for field in cls.fields):
             raise TypeError(f"{cls.__name__}: each structure and each field needs its text")
         cls.every.append(cls)
@@ -152,9 +154,14 @@ class Struct(_Declared):
         ValueError
             For a value that does not fit its field.
         """
-        made, out = cls(**values), bytearray()
+        out = bytearray()
+        if not values.keys() <= cls.names:
+            cls(**values)  # says which name is not there
         for field in cls.fields:
-            value = made.__dict__[field.name]
+            if field.name not in values:
+                out += bytes(field.size * field.count)
+                continue
+            value = values[field.name]
             if field.raw:
                 if len(value) > field.count:
                     raise ValueError(f"{cls.__name__}.{field.name}: {len(value)} bytes, {field.count} fit")
@@ -178,7 +185,8 @@ class Struct(_Declared):
         """
         if len(data) < cls.size:
             raise ValueError(f"{cls.__name__}: {cls.size} bytes needed, {len(data)} there")
-        values: dict[str, Any] = {}
+        made = cls.__new__(cls)
+        values = made.__dict__
         for f in cls.fields:
             part = bytes(data[f.offset : f.offset + f.bytes])
             if f.raw:
@@ -188,7 +196,7 @@ class Struct(_Declared):
             else:
                 items = (part[k : k + f.size] for k in range(0, f.bytes, f.size))
                 values[f.name] = tuple(int.from_bytes(item, "little") for item in items)
-        return cls(**values)
+        return made
 
 
 class Message(Struct):
@@ -219,13 +227,17 @@ class Word(_Declared):
     @classmethod
     def encode(cls, **values: int) -> int:
         """Return the word as an unsigned number; the errors are those of `Struct.encode`."""
-        made = cls(**values)
-        return sum(field.check(cls.__name__, made.__dict__[field.name]) << field.lo for field in cls.fields)
+        if not values.keys() <= cls.names:
+            cls(**values)  # says which name is not there
+        given = [field for field in cls.fields if field.name in values]
+        return sum(field.check(cls.__name__, values[field.name]) << field.lo for field in given)
 
     @classmethod
     def decode(cls, word: int) -> Self:
         """Take a word apart; a signed 64-bit number is read as its bits."""
-        return cls(**{f.name: int(word) >> f.lo & (1 << f.width) - 1 for f in cls.fields})
+        made, word = cls.__new__(cls), int(word)
+        made.__dict__.update({f.name: word >> f.lo & (1 << f.width) - 1 for f in cls.fields})
+        return made
 
     @classmethod
     def mask(cls, *names: str) -> int:
