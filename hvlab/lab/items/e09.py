@@ -23,16 +23,16 @@ PAGE: Final = 4096
 
 def unread(draw: Draw) -> World:
     """Draw a ring that nobody reads, and packets of one size; half of the rings would be full to the byte."""
-    size, data = PAGE * draw.between(1, 4), draw.between(1, 400)
+    size, data = PAGE * draw.between(1, 3), draw.between(24, 400)
     if draw.chance(1, 2):
-        needs = draw.pick([one for one in range(32, 512, 8) if size % one == 0])
+        needs = draw.pick([one for one in range(64, 512, 8) if size % one == 0])
         data = needs - HEAD - TRAILER - draw.below(8)
     return {"size": size, "data": data}
 
 
 def taken(world: World) -> int:
     """Return how many packets go in, by the engine."""
-    return Bench(world["size"]).write(world["data"], world["size"] // HEAD)
+    return Bench(world["size"]).write(world["data"], world["size"] // needs(world) + 1)
 
 
 def needs(world: World) -> int:
@@ -108,7 +108,7 @@ X2: Final = Exercise(
 
 def some_pages(draw: Draw) -> World:
     """Draw a number of pages that needs bodies."""
-    return {"pages": draw.between(27, 900), "channel": draw.between(1, 60)}
+    return {"pages": draw.between(27, 400), "channel": draw.between(1, 60)}
 
 
 def said(world: World) -> int:
