@@ -29,20 +29,25 @@ class Words:
     """Memory as far as it was recorded: each changed word, by its SPA."""
 
     def __init__(self) -> None:
-        self.held: dict[int, int] = {}
+        self.pages: dict[int, dict[int, int]] = {}  # page -> SPA -> word
 
     def read(self, name: str, words: Facts) -> bool:
         """Take in a row; return whether it changed a word."""
         if name in WORDS:
-            self.held[words["spa"] & ~7] = words["new"] & MASK
+            spa = words["spa"] & ~7
+            self.pages.setdefault(spa // PAGE, {})[spa] = words["new"] & MASK
         elif name == "page_scrubbed":
-            for spa in range(words["spa"], words["spa"] + PAGE, 8):
-                self.held.pop(spa, None)
+            self.pages.pop(words["spa"] // PAGE, None)
         return name in WORDS
 
+    def word(self, spa: int) -> int | None:
+        """Return the word at an SPA; None where nobody wrote."""
+        return self.pages.get(spa // PAGE, {}).get(spa)
+
     def bytes(self, spa: int, size: int = SLOT) -> bytes:
-        """Return what lies there; words that nobody wrote are 0."""
-        return b"".join(self.held.get(at, 0).to_bytes(8, "little") for at in range(spa, spa + size, 8))
+        """Return what lies there, of one page; words that nobody wrote are 0."""
+        page = self.pages.get(spa // PAGE, {})
+        return b"".join(page.get(at, 0).to_bytes(8, "little") for at in range(spa, spa + size, 8))
 
 
 def changes(old: bytes, new: bytes) -> Iterator[tuple[int, bytes]]:

@@ -31,6 +31,7 @@ from hvlab.story.system import SystemLens
 from hvlab.story.walk import of_bus, trace_of
 from hvlab.trace.journal import Trace
 from hvlab.wire.hypercalls import CODES
+from hvlab.wire.tlfs import GuestOsId, Msr
 
 PHASES: Final = ("contact", "offer", "share pages", "open", "talk", "close")
 PHASE_OF_MESSAGE: Final = {
@@ -102,12 +103,12 @@ class ChannelLens(SystemLens):
         `request`: one frame for each channel message or packet, with all that carries it; `event`: post, queue, slot,
         interrupt, copy, EOM one by one; `bit`: each recorded row that it tells.
     guest
-        ``linux`` or ``windows``: whose VMBus it is.
+        ``linux`` or ``windows``: whose VMBus it is; by default what the guest said of itself.
     before
         What was recorded earlier: channels, pages and rings as they are when the story begins.
     """
 
-    guest: str = "linux"
+    guest: str = ""
     before: Trace | None = None
 
     def story(
@@ -121,6 +122,8 @@ class ChannelLens(SystemLens):
             If the trace holds no event of VMBus, or for an unknown grain.
         """
         trace = trace_of(what)
+        if not self.guest:
+            return replace(self, guest=guest_of(trace, self.before)).story(trace, title, gates, token, about)
         if self.grain not in GRAINS or not of_bus(trace):
             found = f"the grain {self.grain!r}, {len(trace)} events"
             raise BadRequest("the story of a VMBus", found, f"{', '.join(GRAINS)}; a trace with channels or rings")
@@ -155,7 +158,7 @@ class ChannelLens(SystemLens):
 
     def told(self, trace: Trace) -> list[Step]:
         """Return the steps of the story."""
-        reader = Reader(trace, self.guest, self.root)
+        reader = Reader(trace, self.guest or guest_of(trace, self.before), self.root)
         groups = list(self.groups(trace))
         frame_of = {row: number for number, rows in enumerate(groups) for row in rows}
         phases, requests = course(trace)
@@ -245,6 +248,16 @@ class ChannelLens(SystemLens):
 
 
 OF_CHANNELS: Final = frozenset(VMBUS) - OF_RINGS - {"ring_word_written", "ring_begun", "guest_throttled"}
+
+
+def guest_of(trace: Trace, before: Trace | None) -> str:
+    """Return which column of the map the guest is: as it wrote to its identity register, else ``linux``."""
+    for part in (before, trace):
+        for row in part.of("msr_written") if part is not None else ():
+            assert part is not None
+            if part.fact(row, "msr") == Msr.GUEST_OS_ID and part.fact(row, "held"):
+                return "linux" if GuestOsId.decode(part.fact(row, "held")).open_source else "windows"
+    return "linux"
 
 
 def shared_pages(trace: Trace, before: Trace | None) -> frozenset[int]:

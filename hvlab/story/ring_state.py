@@ -142,12 +142,11 @@ class Rings:
         for one in self.rings.values():
             base = one.places.get(0)
             if base is not None and spa & ~(FRAME - 1) == base:
-                if base in self.words.held:
-                    word = self.words.held[base]
-                    one.write, one.read = word & LOW, word >> 32
-                if base + 8 in self.words.held:
-                    word = self.words.held[base + 8]
-                    one.mask, one.pending = word & LOW, word >> 32
+                indices, asks = self.words.word(base), self.words.word(base + 8)
+                if indices is not None:
+                    one.write, one.read = indices & LOW, indices >> 32
+                if asks is not None:
+                    one.mask, one.pending = asks & LOW, asks >> 32
 
     # where it is -----------------------------------------------------------------------------------------------------
 
@@ -283,7 +282,7 @@ class Rings:
             spa = one.spa(at % one.size) if one.size else None
             if spa is None:
                 return None
-            found += self.words.held.get(spa, 0).to_bytes(8, "little")
+            found += (self.words.word(spa) or 0).to_bytes(8, "little")
         return bytes(found)
 
 
@@ -335,9 +334,9 @@ def _on_show(seen: Rings) -> list[tuple[str, Page, bytes]]:
         if base is not None:
             name = _("control page, {way}, channel {channel}").format(way=way, channel=channel)
             fields = _fields(Control, 0)
-            data = b"".join(seen.words.held.get(base + at, 0).to_bytes(8, "little") for at in range(0, CONTROL, 8))
+            data = seen.words.bytes(base, CONTROL)
             found.append((name, Page(name, base, CONTROL, "spa", b"", fields), data))
-        for packet in one.live():
+        for packet in (packet for packet in one.live() if packet.number <= MOST_PACKETS):
             data = seen.bytes_of(one, packet) or b""
             if data:
                 name = _("packet {number}, {way}, channel {channel}").format(

@@ -251,6 +251,13 @@ def test_show_tell_and_compare_find_the_lens_by_themselves():
     assert "versions refused" in told and "They part at frame 7:" in told and "does not speak version 5.3" in told
 
 
+@pytest.mark.parametrize("guest, caller", [("linux", "hv core of linux"), ("windows", "WinHv of windows")])
+def test_the_map_shows_the_kind_of_guest_that_it_said_it_is(guest, caller):
+    story = bus(guest=guest).connect().story
+
+    assert story.rows()[1]["where"] == caller
+
+
 def test_a_trace_without_a_vmbus_is_refused():
     with pytest.raises(BadRequest, match="VMBus"):
         ChannelLens().story(Trace([]))
