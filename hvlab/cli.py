@@ -113,7 +113,7 @@ def lab(chosen: argparse.Namespace) -> int:
 
 def warm(chosen: argparse.Namespace) -> int:
     """Call each compiled entry point once, and clear caches that nobody uses any more."""
-    print("hvlab: warming the engine (some 30 s the first time, then at once)", flush=True)
+    print("hvlab: warming the engine (some 15 s the first time, then at once)", flush=True)
     from hvlab import kernel, machine
 
     seconds = machine.warm()
