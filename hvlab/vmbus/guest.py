@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from hvlab.errors import BadRequest
 from hvlab.vmbus.channel import Channel
-from hvlab.vmbus.gpadl import PAGE, messages
-from hvlab.vmbus.guest_base import GuestBase, Named, Offered
+from hvlab.vmbus.gpadl import PAGE
+from hvlab.vmbus.guest_base import Named, Offered
+from hvlab.vmbus.guest_pages import GuestPages
 from hvlab.vmbus.monitor import set_trigger
 from hvlab.vmbus.states import Connection, Gpadl, Refusal, State
 from hvlab.wire import vmbus
@@ -25,7 +26,7 @@ KNOWN: Final = range(1, vmbus.CHANNELS + 1)
 Answer = Refusal | None
 
 
-class Guest(GuestBase):
+class Guest(GuestPages):
     """The child's VMBus driver."""
 
     # the connection --------------------------------------------------------------------------------------------------
@@ -104,7 +105,7 @@ class Guest(GuestBase):
         state = self.state
         kept = {number: one for number, one in state.offers.items() if one.reserved}
         for named in [one for one in state.gpadls.values() if one.channel_id not in kept]:
-            self._drop(named)
+            self.drop(named)
         state.offers, state.version, state.features = kept, 0, 0
         state.all_offers, state.paused, state.post_to = False, False, int(vmbus.ConnectionId.MESSAGES)
         state.outbox.waiting.clear()
@@ -161,64 +162,6 @@ class Guest(GuestBase):
         if self.state.sockets.get(body.endpoint_id, 0) is not None:
             return Refusal.UNKNOWN_CHANNEL
         self.state.sockets[body.endpoint_id] = body.status
-        return None
-
-    # page lists ------------------------------------------------------------------------------------------------------
-
-    def create_gpadl(
-        self, channel_id: int, gpns: Sequence[int], byte_count: int | None = None, byte_offset: int = 0
-    ) -> Named:
-        """Name pages to the host; return the list, whose state says whether the host took it.
-
-        Source: Linux vmbus_establish_gpadl: handles count up from 0xE1E10.
-        """
-        handle = self.state.next_gpadl
-        self.state.next_gpadl += 1
-        named = self.state.gpadls[handle] = Named(handle, channel_id, list(gpns))
-        for data in messages(channel_id, handle, gpns, byte_count, byte_offset):
-            self.say_bytes(data)
-        self.idle()
-        return named
-
-    def teardown_gpadl(self, named: Named) -> bool:
-        """Take a page list back; whether the host let go of it. Source: vmbus_teardown_gpadl."""
-        channel = self.state.offers.get(named.channel_id)
-        if channel is not None and not channel.rescinded:
-            named.state = Gpadl.TEARING_DOWN
-            self.say(vmbus.GpadlTeardown, channel_id=named.channel_id, gpadl_id=named.gpadl_id)
-            self.idle()
-            return named.gpadl_id not in self.state.gpadls
-        self._drop(named)
-        return True
-
-    def _drop(self, named: Named) -> None:
-        self.state.gpadls.pop(named.gpadl_id, None)
-        self.give_back(named.gpns)
-
-    def _created(self, body: Any) -> Answer:
-        """GPADL_CREATED: one answer to each request. Source: vmbus_ongpadl_created."""
-        named = self.state.gpadls.get(body.gpadl_id)
-        if named is None:
-            return Refusal.UNKNOWN_GPADL
-        if named.channel_id != body.channel_id:
-            return Refusal.GPADL_OF_ANOTHER
-        if named.state != Gpadl.IN_PROGRESS:
-            return Refusal.NOT_NOW
-        named.status = body.status
-        if body.status:
-            self._drop(named)
-        else:
-            named.state = Gpadl.LIVE
-        return None
-
-    def _torndown(self, body: Any) -> Answer:
-        """GPADL_TORNDOWN. Source: vmbus_ongpadl_torndown."""
-        named = self.state.gpadls.get(body.gpadl_id)
-        if named is None:
-            return Refusal.UNKNOWN_GPADL
-        if named.state != Gpadl.TEARING_DOWN:
-            return Refusal.NOT_NOW
-        self._drop(named)
         return None
 
     # channels --------------------------------------------------------------------------------------------------------
@@ -296,7 +239,7 @@ class Guest(GuestBase):
         self.enter(channel, State.OFFERED)
         channel.reserved = False
         self.ends.pop(channel.channel_id, None)
-        self._let_go(channel)
+        self.let_go(channel)
         return None
 
     def open_reserved(self, channel_id: int, pages: tuple[int, int] = (4, 4)) -> Channel | None:
@@ -343,12 +286,12 @@ class Guest(GuestBase):
             return Refusal.NOT_NOW
         channel.reserved = False
         self.enter(channel, State.OFFERED)
-        self._let_go(channel)
+        self.let_go(channel)
         return None
 
     def _forget_reserved(self, channel: Offered) -> None:
         for named in [one for one in self.state.gpadls.values() if one.channel_id == channel.channel_id]:
-            self._drop(named)
+            self.drop(named)
         self.enter(channel, State.RELEASED)
         del self.state.offers[channel.channel_id]
 
@@ -360,7 +303,7 @@ class Guest(GuestBase):
         self.ends.pop(channel_id, None)
         self.enter(channel, State.CLOSING)
         self.say(vmbus.Close, channel_id=channel_id)
-        self._let_go(channel)
+        self.let_go(channel)
         self.idle()
         self._closed(channel)
 
@@ -368,17 +311,6 @@ class Guest(GuestBase):
         """The channel can be opened again, unless it went away meanwhile."""
         if channel.state == State.CLOSING:
             self.enter(channel, State.OFFERED)
-
-    def _let_go(self, channel: Offered) -> None:
-        """Ask for the pages of the rings back; a rescinded channel's come back by themselves."""
-        named, channel.gpadl = self.state.gpadls.get(channel.gpadl), 0
-        if named is None:
-            return
-        if channel.rescinded:
-            self._drop(named)
-        else:
-            named.state = Gpadl.TEARING_DOWN
-            self.say(vmbus.GpadlTeardown, channel_id=channel.channel_id, gpadl_id=named.gpadl_id)
 
     def modify(self, channel_id: int, vp: int) -> int | None:
         """Let another virtual processor take a channel's interrupts; return the host's status, from 5.3 on.
@@ -428,7 +360,7 @@ class Guest(GuestBase):
         """Say RELID_RELEASED: the host may use the id again. Source: vmbus_release_relid."""
         channel = self._known(channel_id)
         for named in [one for one in self.state.gpadls.values() if one.channel_id == channel_id]:
-            self._drop(named)
+            self.drop(named)
         self.say(vmbus.ReleaseChannel, channel_id=channel_id)
         self.enter(channel, State.RELEASED)
         del self.state.offers[channel_id]
@@ -446,7 +378,7 @@ class Guest(GuestBase):
     table = {
         (ASKING, 15): _version,
         (THERE, 1): _offer, (THERE, 2): _rescind, (THERE, 4): _all_offers, (THERE, 6): _opened,
-        (THERE, 10): _created, (THERE, 12): _torndown, (THERE, 20): _closed_reserved, (THERE, 23): _socket,
-        (THERE, 24): _moved,
+        (THERE, 10): GuestPages.created, (THERE, 12): GuestPages.torndown, (THERE, 20): _closed_reserved,
+        (THERE, 23): _socket, (THERE, 24): _moved,
         (THERE, 26): _modified, (THERE, 28): _paused, (LEAVING, 17): _unloaded,
     }  # fmt: skip
