@@ -56,9 +56,9 @@ def channels(trace: Trace, steps: Sequence[Step], before: Trace | None, root: in
         for row in step.rows:
             bus.read(trace, row)
         seen.append(_moment(bus, first))
-    shown = [number for number in sorted(bus.channels) if number][:MOST_CHANNELS]
+    shown, left_out = _shown(trace, bus)
     letters = bus.letters[first : first + MOST_LETTERS]
-    layer, bind = _head()
+    layer, bind = _head(left_out)
     top = TABLE + ROW * max(1, len(shown)) + 34
     for part in (_table(bus, shown), _ladder(letters, top, _sent_at(letters, steps))):
         layer += part[0]
@@ -109,7 +109,14 @@ def _facts(shown: Sequence[int], letters: int) -> list[Fact]:
     ]
 
 
-def _head() -> tuple[list[Element], list[Element]]:
+def _shown(trace: Trace, bus: Bus) -> tuple[list[int], int]:
+    """Which channels have a row: those that the story is about first; and how many have none."""
+    about = {trace.fact(row, "channel") for row in range(len(trace)) if "channel" in trace.event(row).fields}
+    every = sorted((number for number in bus.channels if number), key=lambda number: (number not in about, number))
+    return sorted(every[:MOST_CHANNELS]), len(every[MOST_CHANNELS:])
+
+
+def _head(left_out: int) -> tuple[list[Element], list[Element]]:
     layer: list[Element] = [
         words("spoken", LEFT, 18, "", "label title", 440),
         words("posts", LEFT + 452, 18, "", "label", 376),
@@ -117,6 +124,8 @@ def _head() -> tuple[list[Element], list[Element]]:
     ]
     on = _("The guest posts on connection {connection:hex}.")
     tally = _("Sent {said}, taken {heard}, refused {refusals}; GPADLs mapped {gpadls}, pages {pages}.")
+    if left_out:
+        tally += " " + _("Channels without a row here: {count}.").replace("{count}", str(left_out))
     bind: list[Element] = [
         ["say", "spoken", _("Version: {version:enum:spoken}")],
         ["say", "posts", {"fact": "connection", "cases": {"0": ""}, "else": on}],

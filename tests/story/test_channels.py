@@ -251,6 +251,20 @@ def test_show_tell_and_compare_find_the_lens_by_themselves():
     assert "versions refused" in told and "They part at frame 7:" in told and "does not speak version 5.3" in told
 
 
+def test_of_many_channels_those_that_the_story_is_about_have_a_row():
+    names = ("scsi", "net", "kbd", "mouse", "heartbeat", "kvp", "timesync", "shutdown")
+    one = bus(devices=names)
+    one.connect()
+    one.offers()
+    number = one.channel("shutdown").channel_id
+    story = one.open("shutdown").story
+
+    rows = {id for id in texts(story, "Channels", len(story) - 1) if id[0] == "c" and id.endswith("d")}
+
+    assert f"c{number}d" in rows and len(rows) == 6
+    assert texts(story, "Channels", 0)["tally"].endswith("Channels without a row here: 2.")
+
+
 @pytest.mark.parametrize("guest, caller", [("linux", "hv core of linux"), ("windows", "WinHv of windows")])
 def test_the_map_shows_the_kind_of_guest_that_it_said_it_is(guest, caller):
     story = bus(guest=guest).connect().story
