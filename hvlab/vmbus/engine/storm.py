@@ -119,7 +119,7 @@ def hostile_write(m, mem, control, trace, places, e, arena, seed):
     """Let the other side write a read index and a mask, write a packet, and return (verdict, broken invariants)."""
     size, own = e["size"], (seed >> 20 & LOW) % e["size"] & ~I(7)
     seed = luck(seed)
-    read, mask = some_index(seed, size), seed >> 60 & 1
+    read, mask = own if seed >> 50 & 7 == 0 else some_index(seed, size), seed >> 60 & 1
     used = between(size, own, read)
     seed = luck(seed)
     words = I(2) + (seed & 31) if seed & 96 != 0 else near(seed >> 8, (size - used >> 3) - 1)
