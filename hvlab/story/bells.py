@@ -25,9 +25,9 @@ from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
 
 WIDTH: Final = 836
-LEFT, RIGHT, TOP, STRIP = 150, 612, 40, 132
+LEFT, RIGHT, TOP, STRIP = 150, 612, 36, 128
 LINES: Final = (N_("packets written"), N_("signals"), N_("packets read"))
-LINE: Final = 32
+LINE: Final = 31
 BIN: Final = 8  # px that share a mark
 MOST_RULES: Final = 3
 ARRIVES, SIGNALS, READS = range(3)

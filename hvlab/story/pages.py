@@ -108,7 +108,7 @@ def _head(key: str, one: Gpadl) -> tuple[list[Element], list[Element]]:
     layer: list[Element] = [words("title", INDEX, 20, "", "label title", WIDTH - 16)]
     heads = ((INDEX, _("page"), 80), (CHILD, _("child GPA"), 160), (ROOT, _("root GPA"), 160), (REAL, _("SPA"), 160),
              (PART, _("part"), 220))  # fmt: skip
-    layer += [words("", x, TOP - 10, text, "small soft", room) for x, text, room in heads]
+    layer += [words("", x, TOP - 10, text, "small soft", room) for x, text, room in heads if one.pages]
     bind: list[Element] = [["say", "title", title]]
     refused = [token("", "!", INDEX + 10, 40), words("whyt", INDEX + 28, 45, "", "label fault", WIDTH - 48)]
     layer.append(group("why", refused, "fault"))

@@ -163,7 +163,7 @@ def _beside(one: Ring, left: int) -> Part:
     lies = (("w", left + 16, N_("W {w:hex} is no index here")), ("r", x, N_("R {r:hex} is no index here")))
     for mark, at, text in lies:
         id = f"{key}{mark}lie"
-        content = [token("", "!", at, 226), words(f"{id}t", at + 16, 231, "", "label fault", 170)]
+        content = [token("", "!", at, 220), words(f"{id}t", at + 16, 225, "", "label fault", 170)]
         layer.append(group(id, content))
         bind += [["say", f"{id}t", put(_(text), one)], ["show", id, f"{key}{mark}lies"]]
     return [group(f"{key}beside", layer)], [*bind, ["show", f"{key}beside", f"{key}there", [1]]]
@@ -195,7 +195,7 @@ def _strip(one: Ring, left: int) -> Part:
     scale = wide / span
     said = _("packets in the ring, from {first} to {last}").format(first=f"{first:#x}", last=f"{first + span:#x}")
     layer: list[Element] = [
-        words("", begin, STRIP - 18, said, "small soft", wide),
+        words("", begin, STRIP - 23, said, "small soft", wide),
         box("", begin, STRIP, wide, HIGH, "plain"),
     ]
     bind: list[Element] = []

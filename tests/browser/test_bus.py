@@ -55,6 +55,22 @@ def test_the_browser_draws_what_python_says_and_no_picture_is_heavy(open_story, 
         assert page.evaluate("document.querySelectorAll('.picture *').length") <= 1500, picture["name"]
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_full_screen_is_read_from_the_last_row(open_story, stories, number):
+    story = stories[number]
+    page = open_story(story, viewport={"width": 1280, "height": 720})
+    page.get_by_role("button", name="Full screen", exact=True).click()
+    page.wait_for_selector(".hvlab.full")
+
+    for picture in story.scene["pictures"]:
+        if len(story.scene["pictures"]) > 1:
+            page.get_by_role("button", name=picture["name"], exact=True).click()
+        for k in (0, len(story) // 2, len(story) - 1):
+            page.locator(".number").fill(str(k))
+            page.locator(".number").press("Enter")
+            assert page.evaluate(MEASURE) == [], (picture["name"], k)
+
+
 def test_a_pointer_on_a_packet_or_a_message_goes_to_the_frame_that_wrote_it(open_story, stories):
     story = stories[0]
     page = open_story(story, viewport={"width": 1280, "height": 720})
