@@ -86,7 +86,7 @@ _HOME: dict[str, str] = {
     "program": "hvlab.lab.whole",
     "progress": "hvlab.lab.progress",
     "reading": "hvlab.lab.tiny",
-    "ready": "hvlab.lab.runs.r09",
+    "ready": "hvlab.lab.talk",
     "recall": "hvlab.lab.recall",
     "run_tiny": "hvlab.lab.tiny",
     "sample": "hvlab.capture.samples",

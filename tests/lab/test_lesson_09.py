@@ -9,9 +9,10 @@ LESSON = Lesson("09-vmbus")
 PARTS = [
     ("09-warm-up", "09-warm-up"), ("09-predict-messages", "09-pages-facts"), ("09-open", "09-open"),
     ("09-bytes", "09-bytes"), ("09-bit", "09-bit"), ("09-policies", "09-policies"),
+    ("09-large", "09-large"),
     ("09-predict-full", "09-full-facts"), ("09-flood", "09-flood"), ("09-predict-masked", "09-masked-facts"),
     ("09-again", "09-again"), ("09-rule", "09-rule"), ("09-batch", "09-batch"), ("09-price", "09-price-facts"),
-    ("09-version", "09-version"), ("09-replay", "09-replay"), ("09-sizes", "09-sizes"),
+    ("09-version", "09-recorded"), ("09-replay", "09-replay"), ("09-sizes", "09-sizes"),
     ("09-lopsided", "09-lopsided"), ("09-own", "09-own"), ("09-predict-closed", "09-closed-facts"),
     ("09-W0", "09-W2"), ("09-E1-task", "09-E1"), ("09-E2-task", "09-E2"), ("09-E3-task", "09-E3"),
     ("09-X1-task", "09-X2"), ("09-left-out", "09-left-out"),
@@ -69,6 +70,13 @@ def test_a_length_that_lies_is_refused_by_two_policies_and_cut_by_linux(tmp_path
     first, second, third = capsys.readouterr().out.splitlines()
     assert (first, second) == ("hvlab <Verdict.TOO_LONG: 5>", "openvmm <Verdict.TOO_LONG: 5>")
     assert third.startswith("linux Packet(") and "length=32" in third
+
+
+def test_a_page_of_4096_bytes_is_named_by_a_packet_of_48(tmp_path, capsys):
+    LESSON.run(tmp_path, "09-large")
+
+    said = capsys.readouterr().out
+    assert said == "48 bytes in the ring, type 9; 4096 in the page: b'what the file holds'\n"
 
 
 def test_sixty_packets_are_51_taken_9_refused_and_one_signal(tmp_path, capsys):

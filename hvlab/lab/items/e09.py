@@ -43,9 +43,9 @@ def needs(world: World) -> int:
 def ask_unread(world: World) -> str:
     """Say what the exit asks."""
     return _(
-        "A ring has {pages} pages of data, and nobody reads. A guest writes in-band packets with {data} bytes of data "
+        "A ring has {size} bytes of data, and nobody reads. A guest writes in-band packets with {data} bytes of data "
         "each, one after the other. How many of them go in?"
-    ).format(pages=world["size"] // PAGE, data=world["data"])
+    ).format(size=f"{world['size']:,}", data=world["data"])
 
 
 def wrong(name: str, says: str, rule: str, answer: Callable[[World], int | None]) -> Wrong:

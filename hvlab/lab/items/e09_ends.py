@@ -233,7 +233,8 @@ def ask() -> str:
     """Say the task."""
     return _(
         "Write ends() and return two functions. send(ring, data, transaction) puts one in-band packet into the ring "
-        "(no flags; padding is 0; the trailer's offset is the write index before) and returns whether there was room. "
+        "and returns whether there was room: type 6, offset8 2, length8, flags 0 (2 bytes each), transaction (8), the data "
+        "padded with 0, and the trailer (4 bytes of 0, 4 of the write index before). "
         "recv(ring) takes packets until the ring is empty and returns them as (transaction, data), padding and all.\n"
         "ring.load(word) and ring.store(word, value) use write_index, read_index, mask and pending; "
         "ring.read(at, count) and ring.write(at, data) the data, which end at ring.size and wrap by your hand; "

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from hvlab.lab.bus import RULES, Bus, Run, bus
+from hvlab.lab.bus import RULES, Run, bus
 from hvlab.lab.runs import Scenario
 from hvlab.lab.seed import Draw
+from hvlab.lab.talk import ready
 from hvlab.language import N_
 from hvlab.story.channels import ChannelLens
 from hvlab.story.storyboard import Storyboard
@@ -15,33 +16,6 @@ from hvlab.trace.journal import Trace
 Values = Mapping[str, int]
 SPOKEN: Final = ("5.3", "5.0", "4.1", "4.0", "2.4")
 FEW: Final = 40  # packets and messages up to which a run is told event by event
-
-
-def ready(
-    device: str = "scsi",
-    pages: tuple[int, int] = (2, 2),
-    lazy: bool = True,
-    rule: str = "empty",
-    policy: str = "hvlab",
-) -> Bus:
-    """Return a bus with one open channel: contact, offers and pages are done.
-
-    Parameters
-    ----------
-    device, pages
-        What is opened, and how many pages each of its rings has, the control page among them.
-    lazy
-        Whether the host reads only when it is told.
-    rule
-        When the guest rings.
-    policy
-        Whose rules the host's reader keeps.
-    """
-    one = bus(lazy=lazy, rule=rule, policy=policy)
-    one.connect()
-    one.offers()
-    one.open(device, pages)
-    return one
 
 
 def contact(seed: int, knobs: Values) -> Run:
