@@ -278,8 +278,14 @@ class Reader(Ring):
         completion = bool(head.flags & PacketFlags.mask("completion_requested"))
         return Packet(head.type, data[begins:], head.transaction_id, completion, data[HEAD:begins], at, length, signal)
 
+    @property
+    def refused(self) -> Verdict | None:
+        """Why the last read took no packet; None: it did, or there was none."""
+        verdict = int(self.record["verdict"][0])
+        return Verdict(verdict) if verdict > 1 else None
+
     def read_all(self, most: int = 1 << 16) -> list[Packet]:
-        """Take all packets that are there and give their room back at once; a packet that is refused ends it."""
+        """Take all packets that are there and give their room back at once; one that is refused ends it (`refused`)."""
         packets: list[Packet] = []
         while len(packets) < most and isinstance(packet := self.read(), Packet):
             packets.append(packet)

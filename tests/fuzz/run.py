@@ -98,7 +98,7 @@ def main() -> int:
 
 
 def _escaped(word: str) -> str:
-    return "".join(c if c.isalnum() or c in " _-:=./{}[]()" else f"\\x{ord(c):02x}" for c in word)
+    return "".join(c if c.isascii() and c.isalnum() or c in " _-:=./{}[]()" else f"\\x{ord(c):02x}" for c in word)
 
 
 def _become(name: str, arguments: list[str]) -> str:
