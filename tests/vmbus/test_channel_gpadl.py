@@ -106,6 +106,23 @@ def test_a_list_may_have_several_ranges_and_begin_inside_a_page():
     assert world.refusals() == ["offset outside the pages"] and world.answers() == [6]
 
 
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ([*page_words([100, 101, 102]), *page_words([103, 104, 105])], 2),
+        (page_words([100, 101, 102, 103, 104], length=4 * 4096, offset=8), 1),
+        (page_words([100, 101, 102, 103], length=4 * 4096 - 8), 1),
+    ],
+)
+def test_rings_need_one_range_of_whole_pages(words, count):
+    world = World().begun()
+    header(world, words, count)
+    assert world.events("channel_message_sent")[-1]["status"] == 0
+    world.say(vmbus.Open, channel_id=1, open_id=1, gpadl_id=0x77, downstream_offset=2)
+
+    assert world.refusals() == ["offset outside the pages"] and world.host.ends == {}
+
+
 def test_the_pages_of_another_partition_are_refused():
     world = World().begun()
     other = world.machine.child("db", memory=8 * 4096)

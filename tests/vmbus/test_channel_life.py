@@ -193,6 +193,7 @@ def test_a_rescinded_channel_is_released_by_the_guest_and_its_id_may_come_again(
     sent = [number for _, number in world.messages()]
     assert sent == ([2, 7, 13] if opened else [2, 13])
     assert 1 not in world.host.state.ids and 1 not in world.guest.offers
+    assert [one.device.name for one in world.host.state.channels.values()] == ["net"]
     assert world.offer("kbd").value == 1
     world.hold_all()
 
