@@ -412,7 +412,7 @@ def test_the_guests_own_signal_parameters_count_from_6_0_on_if_both_know_them():
     assert older.host.state.channels[1].flag == 1
 
 
-@pytest.mark.parametrize("connection", [1, 2, 4, 0x800074, 1 << 24])
+@pytest.mark.parametrize("connection", [1, 2, 3, 4, 0x800074, 1 << 24])
 def test_a_guest_cannot_take_a_connection_that_is_in_use_for_its_channel(connection):
     flags = int(vmbus.FeatureFlags.mask("guest_specified_signal_parameters"))
     world = World(version="6.0", features=flags).begun()
