@@ -377,18 +377,16 @@ class Bus:
         return self._run(left, channel=end.channel_id)
 
     def wait(self, microseconds: int) -> Run:
-        """Let time pass; signals that were only noted in the monitor page are made when their latency is over."""
+        """Let time pass: noted signals are made when their latency is over, a host that did not listen looks again."""
         hv, until = self.machine.hv, int(self.machine.state["now"][0]) + 1000 * microseconds
         with self._line():
             self.rest()
             while (due := self.host.notice()) is not None and due <= self._now(until):
                 hv.turn((), until=max(until - self._now(until) + due, int(self.machine.state["now"][0])))
-                for number in self.host.look():
+                for number in self.host.look() + self.host.wake_due():
                     self.host.signalled(number)
                 self.rest()
             hv.turn((), until=until)
-            for number in self.host.wake_due():
-                self.host.signalled(number)
         return self._run()
 
     def _now(self, machine_time: int) -> int:

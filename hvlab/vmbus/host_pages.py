@@ -256,10 +256,13 @@ class HostPages(HostBase):
             self.vp.write_gpa(gpa + offset_of(MonitorPage, "latency") + 2 * channel.trigger, latency)
 
     def look(self) -> list[int]:
-        """Look at the monitor page in the hypervisor's name; return the channels that are signalled by it."""
-        return self.state.watch.look(self.vp, self.ground.now())
+        """Look at the monitor page in the hypervisor's name, if that is due; return the channels that it signals."""
+        now, due = self.ground.now(), self.state.watch.due()
+        return self.state.watch.look(self.vp, now) if due is not None and due <= now else []
 
     def notice(self) -> int | None:
-        """Note which triggers are set; return when the page must be looked at, in nanoseconds."""
+        """Note which triggers are set; return when the page is looked at, or a channel listened to again (in ns)."""
         self.state.watch.notice(self.vp, self.ground.now())
-        return self.state.watch.due()
+        times = [channel.deaf_until for channel in self.state.channels.values() if channel.deaf_until]
+        due = self.state.watch.due()
+        return min(times + ([] if due is None else [due]), default=None)
