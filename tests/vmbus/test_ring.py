@@ -328,6 +328,21 @@ def test_publishing_is_caused_by_the_packet_and_the_bell_by_publishing():
     assert trace.rows[bell, 2] == rig.child.vp.number
 
 
+def test_software_says_what_it_did_and_why_and_its_ring_goes_on_from_there():
+    rig = Rig()
+    vp = rig.child.vp
+
+    with rig.machine.action():
+        row = vp.tell("guest_throttled", channel=5, signals=9, nanoseconds=1000)
+        with vp.because(row):
+            rig.writer.write(b"x")
+    trace = rig.machine.trace
+
+    (packet,) = trace.of("packet_written")
+    assert (trace.kinds()[row], trace.rows[row, 2]) == ("guest_throttled", vp.number)
+    assert trace.rows[packet, 3] == row
+
+
 def test_nothing_is_told_of_a_silent_machine_and_the_bytes_are_the_same():
     loud, silent = Rig(), Rig()
     silent.machine.hv.recording = False
