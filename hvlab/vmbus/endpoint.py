@@ -7,6 +7,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from hvlab.errors import BadRequest
@@ -100,12 +101,18 @@ def read(data: bytes, sender: str, version: int) -> Read:
         version = int.from_bytes(body[:4], "little")
     elif version == 0 and number not in ALIVE_BEFORE_CONTACT and sender == vmbus.CHILD:
         return Read(number, None, b"", Refusal.BEFORE_CONTACT)
-    fitting = [form for form in forms if form.size <= len(body) and (not version or SINCE[form] <= version)]
-    if fitting:
-        longest = max(fitting, key=lambda form: (form.size, SINCE[form]))
+    longest = _form(number, len(body), version)
+    if longest is not None:
         return Read(number, longest.decode(body), body[longest.size :])
     too_short = len(body) < SHORTEST[number]
     return Read(number, None, b"", Refusal.TOO_SHORT if too_short else Refusal.NOT_IN_THIS_VERSION)
+
+
+@lru_cache(maxsize=1024)
+def _form(number: int, size: int, version: int) -> type[Message] | None:
+    """Return the longest form of a message that fits into so many bytes and that the version knows."""
+    forms = [one for one in vmbus.FORMS[number] if one.size <= size and (not version or SINCE[one] <= version)]
+    return max(forms, key=lambda one: (one.size, SINCE[one]), default=None)
 
 
 class Mailbox:
