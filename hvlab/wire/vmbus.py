@@ -175,7 +175,7 @@ class OpenExtended(Message, number=5, size=148, sender=CHILD, since="6.0"):
     target_vp: int = u32("Whose SINT the host's signals raise.")
     downstream_offset: int = u32("Page at which the ring from host to guest begins.")
     user_data: bytes = raw(120, "For the device.")
-    connection_id: int = u32("The connection by which the guest will be signalled.", kind="hex")
+    connection_id: int = u32("The connection by which the guest will signal the host.", kind="hex")
     event_flag: int = u16("The flag that the host sets.")
     flags: int = u16("Bit 0: the interrupt goes elsewhere.", kind="hex")
 
