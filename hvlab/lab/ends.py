@@ -131,6 +131,10 @@ class Ends:
         """Whether the other end's index can be true."""
         return index < size and index % UNIT == 0
 
+    def end(self, ring: End, data: bytes | None, transaction: int) -> bool | list[Packet]:
+        """Send data, or with None receive."""
+        return self.recv(ring) if data is None else self.send(ring, data, transaction)
+
     # sending ---------------------------------------------------------------------------------------------------------
 
     def send(self, ring: End, data: bytes, transaction: int) -> bool:

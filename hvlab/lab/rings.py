@@ -14,7 +14,6 @@ from hvlab.wire.ring import UNIT, PacketDescriptor, PacketTrailer, PacketType
 Act = tuple[int, str, int]  # after so many steps of the end under test: what the other end does, and how often
 FOREVER: Final = 1 << 30
 MOST_CALLS: Final = 400
-WINDOW: Final = "unmask"  # between this act and the next look a signal is not needed, and no fault either
 
 
 @dataclass(frozen=True)
@@ -120,22 +119,34 @@ class Sending(Play):
 
     def __init__(self, world: World, meter: Meter, note: Callable[..., None] | None = None) -> None:
         super().__init__(world, meter, note)
-        self.awake, self.room, self.windows = False, False, sum(what == WINDOW for _at, what, _n in world.acts)
+        self.awake = self.room = False
+        self.coming = False  # it was rung for what lies in the ring, and comes
+        self.window = False  # the reader has unmasked and not looked yet
+        self.changed = False  # it has masked since the sender published: the sender may have seen 0
         if world.lie:
             self.shared.words["read_index"] = world.lie[1]
 
+    def after(self, what: str, where: str | int) -> None:
+        if (what, where) == ("store", "write_index"):
+            self.changed = False
+        super().after(what, where)
+
     def heard(self) -> None:
-        self.out.needless += self.awake or self.rung
+        """Take a signal; it was needless if nobody had to be woken, and if the sender could know."""
+        excused = self.window or self.changed
+        self.out.needless += self.coming or self.awake and not excused
         self.rung = True
+        self.coming = not self.awake and self.shared.used > 0  # a late signal may come when all is taken already
 
     def act(self, what: str, count: int) -> None:
         self.note(f"the reader: {what}", count, self.shared)
         if what == "mask":
-            self.awake, self.shared.words["mask"] = True, 1
+            self.awake, self.changed, self.rung, self.coming = True, True, False, False
+            self.shared.words["mask"] = 1
         elif what == "take":
             self.take(count)
-        elif what == WINDOW:
-            self.shared.words["mask"] = 0
+        elif what == "unmask":
+            self.window, self.shared.words["mask"] = True, 0
         elif what == "look":
             self.finish() if self.shared.used else self.sleep()
 
@@ -169,7 +180,8 @@ class Sending(Play):
 
     def sleep(self) -> None:
         """Sleep: all was taken, so a signal that came meanwhile is answered, too."""
-        self.awake, self.rung, self.shared.words["mask"] = False, False, 0
+        self.awake = self.rung = self.coming = self.window = False
+        self.shared.words["mask"] = 0
 
     def play(self, send: Callable[[End, bytes, int], Any]) -> Outcome:
         """Let the end under test send all packets."""
@@ -191,7 +203,6 @@ class Sending(Play):
             pass
         if not self.out.refused:
             self.out.asleep |= int(self.shared.used > 0)
-        self.out.needless = max(self.out.needless - self.windows, 0)
         return self.out
 
     def rests(self) -> bool:

@@ -1,5 +1,7 @@
 """Lesson 09's exercises: the engine's truths are those of the slow model, and every wrong idea is named."""
 
+import dataclasses
+import inspect
 from collections import Counter
 
 import pytest
@@ -13,10 +15,12 @@ from hvlab.lab.construct import one as run_one
 from hvlab.lab.ends import End, Ends, Shared
 from hvlab.lab.exercise import Meter
 from hvlab.lab.items import e09, e09_ends, e09_gpadl, e09_ops, exercises_of, find_exercise, shorts
+from hvlab.lab.referee import passes
 from hvlab.lab.rings import image, play
 from hvlab.lab.rules import rule
 from lab.item_rules import held, holds
 from lab.lesson import named
+from lab.ring_pair import end
 
 SEEDS = 1000
 PARTS = 2
@@ -185,16 +189,30 @@ def test_the_solution_is_right_and_every_wrong_model_is_wrong_and_named(item):
 def test_a_right_pair_passes_e3_in_a_thousand_worlds():
     one = held(e09.E3, "builder")
 
-    verdict = told_of(one, e09.E3, build(one, e09.E3, lambda: (Ends().send, Ends().recv)))
+    verdict = told_of(one, e09.E3, build(one, e09.E3, Ends().end))
 
     assert verdict.verdict == "right" and e09.E3.cases == SEEDS
+
+
+def test_a_pair_written_apart_from_the_lab_passes_in_three_thousand_worlds():
+    for learner in ("one", "two", "three"):
+        one = held(e09.E3, learner)
+
+        assert told_of(one, e09.E3, build(one, e09.E3, end)).verdict == "right"
+
+
+def test_the_referee_takes_such_a_pair_as_text_and_refuses_one_that_never_rings():
+    few, text = dataclasses.replace(e09.E3, cases=30), inspect.getsource(end)
+
+    assert passes(few, text, "end", 7)
+    assert not passes(few, text.replace("ring.signal()", "pass"), "end", 7)
 
 
 @pytest.mark.parametrize("name", [model.name for model in e09.E3.wrong])
 def test_a_pair_that_holds_an_idea_fails_e3_and_is_named(name):
     one, kind = held(e09.E3, "builder"), e09_ends.HELD[name]
 
-    verdict = told_of(one, e09.E3, build(one, e09.E3, lambda: (kind().send, kind().recv)))
+    verdict = told_of(one, e09.E3, build(one, e09.E3, kind().end))
 
     assert verdict.verdict == "wrong" and verdict.models == (name,) and len(verdict.lines) <= 6
     model = next(model for model in e09.E3.wrong if model.name == name)
@@ -216,23 +234,22 @@ def test_a_receiver_that_reads_a_length_twice_is_caught_by_the_end_that_changes_
 
 
 def test_a_sender_that_spins_until_there_is_room_spends_its_budget():
-    def ends():
-        def send(ring, data, transaction):
-            while ring.load("read_index") < ring.size:
-                pass
+    def spins(ring, data, transaction):
+        while ring.load("read_index") < ring.size:
+            pass
 
-        return send, Ends().recv
-
-    answer, why = run_one(e09.E3, ends, e09.E3.case(1, 0))
+    answer, why = run_one(e09.E3, spins, e09.E3.case(1, 0))
 
     assert answer is None and "more than 600 times" in why
 
 
-@pytest.mark.parametrize("made", [lambda: None, lambda: (1, 2, 3)], ids=["nothing", "three"])
-def test_what_is_no_pair_is_no_answer(made):
-    answer, why = run_one(e09.E3, made, e09.E3.case(1, 0))
+@pytest.mark.parametrize("made", [None, 7, [1], [(1, 2, 3)]], ids=["nothing", "a number", "no pair", "three"])
+def test_what_is_no_list_of_packets_is_not_what_arrived(made):
+    world = next(world for k in range(99) if (world := e09.E3.case(1, k)).role == "recv" and not world.lie)
 
-    assert answer is None and why.startswith("Your function returned")
+    answer, why = run_one(e09.E3, lambda ring, data, transaction: made, world)
+
+    assert why.startswith("Your function raised") or answer != e09.E3.truth(world)
 
 
 def test_a_case_of_e3_is_told_by_the_words_that_change():

@@ -98,14 +98,17 @@ def bad_head(draw: Draw, room: int) -> bytes:
     return head + some(draw, there - HEAD, there - HEAD)
 
 
-def judged(world: World, made: Any, meter: Meter) -> Plain:
-    """Play a world with a pair of functions: (arrived, asleep, needless, refused, write index, read index, pending)."""
-    if not (isinstance(made, tuple | list) and len(made) == 2):
-        return made
-    out, shared = play(world, made, meter)
+def judged(world: World, end: Callable[..., Any], meter: Meter) -> Plain:
+    """Play a world with a function: (arrived, asleep, needless, refused, write index, read index, pending)."""
+    out, shared = play(world, (end, lambda ring: end(ring, None, 0)), meter)
     words = shared.words
     last = words["write_index"], words["read_index"], words["pending"]
     return tuple(out.arrived), out.asleep, out.needless, out.refused, *last
+
+
+def judged_by(function: Callable[..., Any], world: World, meter: Meter) -> Plain:
+    """Play a world with the learner's function."""
+    return judged(world, function, meter)
 
 
 def by(kind: type[Ends]) -> Callable[[World], Plain]:
@@ -114,7 +117,7 @@ def by(kind: type[Ends]) -> Callable[[World], Plain]:
     def answer(world: World) -> Plain:
         one = kind()
         try:
-            return judged(world, (one.send, one.recv), Meter(BUDGET))
+            return judged(world, one.end, Meter(BUDGET))
         except Spent:  # it goes round and round
             return None
 
@@ -232,17 +235,17 @@ SAYS: Final = {
 def ask() -> str:
     """Say the task."""
     return _(
-        "Write ends() and return two functions. send(ring, data, transaction) puts one in-band packet into the ring "
-        "and returns whether there was room: type 6, offset8 2, length8, flags 0 (2 bytes each), transaction (8), the data "
-        "padded with 0, and the trailer (4 bytes of 0, 4 of the write index before). "
-        "recv(ring) takes packets until the ring is empty and returns them as (transaction, data), padding and all.\n"
+        "Write end(ring, data, transaction), both ends of a ring. With data it sends: one in-band packet, of type 6, "
+        "offset8 2, length8, flags 0 (2 bytes each), transaction (8), data padded with 0, and the trailer (4 bytes of "
+        "0, 4 of the write index before); it returns whether there was room. With data None it receives: it takes packets "
+        "until the ring is empty, and returns them as (transaction, data), padding and all.\n"
         "ring.load(word) and ring.store(word, value) use write_index, read_index, mask and pending; "
         "ring.read(at, count) and ring.write(at, data) the data, which end at ring.size and wrap by your hand; "
         "ring.signal() rings the other end, which acts between any two of these calls.\n"
-        "Without room send leaves in pending how many bytes its packet takes, trailer included, and returns False; "
-        "else pending is 0. recv sets mask to 1 while it is awake, publishes the read index after each packet, and "
-        "signals if this made the room that pending asks for. What cannot be (an index, a descriptor): ring.refuse(), "
-        "return, and leave the rest as it is. Nothing may be lost, nobody sleep for ever. check('09.E3', ends)."
+        "Without room a sender leaves in pending how many bytes its packet takes, trailer included, and returns False; "
+        "else pending is 0. A receiver sets mask to 1 while it is awake, publishes the read index after each packet, "
+        "and signals if this made the room that pending asks for. What cannot be (an index, a descriptor): ring.refuse(), "
+        "return, and leave the rest as it is. Nothing may be lost, nobody sleep for ever. check('09.E3', end)."
     )
 
 
@@ -299,7 +302,7 @@ E3: Final = Construct(
     make=hidden,
     ask=ask,
     truth=by(Ends),
-    call=lambda function, world, meter: judged(world, function(), meter),
+    call=judged_by,
     tell=tell_case,
     story=story,
     tested=tested,
