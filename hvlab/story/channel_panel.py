@@ -64,7 +64,7 @@ def channels(trace: Trace, steps: Sequence[Step], before: Trace | None, root: in
         layer += part[0]
         bind += part[1]
     facts = _facts(shown, len(letters))
-    names = {fact.name for fact in facts}
+    names = [fact.name for fact in facts]  # in order: a story is the same in every process
     values = [{name: now.get(name, 0) for name in names} for now in seen]
     height = top + RUNG * min(RUNGS, max(3, len(letters))) + 12
     picture = Picture(_("Channels"), _("The channels, and the messages about them"), WIDTH, height, layer, bind,

@@ -54,13 +54,13 @@ def rings(trace: Trace, steps: Sequence[Step], before: Trace | None) -> list[Dra
 def _drawn(channel: int, both: Sequence[Ring], values: Sequence[dict[tuple[int, int], dict[str, int]]]) -> Drawn:
     """The picture of one channel."""
     layer, bind, facts, alt = list[Element](), list[Element](), list[Fact](), list[str]()
-    names = set[str]()
+    names = list[str]()  # in order: a story is the same in every process
     for one, left in zip(both, (0, HALF), strict=True):
         for part in (_title(one, left), _dial(one, left), _beside(one, left), _strip(one, left), _sentence(one, left)):
             layer += part[0]
             bind += part[1]
         own = facts_of(one)
-        names |= {fact.name for fact in own}
+        names += [fact.name for fact in own]
         facts += own
         alt.append(_alt(one))
     layer.append(faint(HALF - 12, 8, HALF - 12, HEIGHT - 8))

@@ -1,5 +1,9 @@
 """Lesson 09 as a learner runs it: part by part, twice, before and after the prediction."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from hvlab.lab import predict as asking
@@ -135,3 +139,19 @@ def test_every_question_of_the_lesson_is_asked_in_it():
 def test_what_is_stored_gives_no_answer_before_its_gate():
     """Cells above the facts show the first frame only, and facts are folded."""
     assert LESSON.given_away("No room for", "the reader's mask is set", "lets go of the") == []
+
+
+def test_its_stories_are_the_same_in_every_process():
+    program = """from hvlab import bus, ready
+one, quiet = bus(), ready()
+one.connect(), one.offers()
+print(one.share(27).story, one.open().story, quiet.send(b"x").story)"""
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    ]  # fmt: skip
+
+    assert said[0] == said[1] and said[0].count("Storyboard") == 3

@@ -237,15 +237,15 @@ def ask() -> str:
     return _(
         "Write end(ring, data, transaction), both ends of a ring. With data it sends: one in-band packet, of type 6, "
         "offset8 2, length8, flags 0 (2 bytes each), transaction (8), data padded with 0, and the trailer (4 bytes of "
-        "0, 4 of the write index before); it returns whether there was room. With data None it receives: it takes packets "
-        "until the ring is empty, and returns them as (transaction, data), padding and all.\n"
+        "0, 4 of the write index before); it returns whether there was room. With data None it receives: it takes "
+        "packets until the ring is empty, and returns them as (transaction, data), padding and all.\n"
         "ring.load(word) and ring.store(word, value) use write_index, read_index, mask and pending; "
         "ring.read(at, count) and ring.write(at, data) the data, which end at ring.size and wrap by your hand; "
         "ring.signal() rings the other end, which acts between any two of these calls.\n"
         "Without room a sender leaves in pending how many bytes its packet takes, trailer included, and returns False; "
         "else pending is 0. A receiver sets mask to 1 while it is awake, publishes the read index after each packet, "
-        "and signals if this made the room that pending asks for. What cannot be (an index, a descriptor): ring.refuse(), "
-        "return, and leave the rest as it is. Nothing may be lost, nobody sleep for ever. check('09.E3', end)."
+        "and signals if this made the room that pending asks for. What cannot be (an index, a descriptor): "
+        "ring.refuse(), return, and leave the rest as it is. Nothing may be lost, nobody sleep for ever. check('09.E3', end)."
     )
 
 
