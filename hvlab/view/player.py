@@ -40,6 +40,7 @@ class Player(anywidget.AnyWidget):
     _esm = ""
     _css = ""
     _text = ""
+    _player = traitlets.Unicode().tag(sync=True)  # the code, which all players of a page share: see `shared.mjs`
     scene = traitlets.Dict().tag(sync=True)
     story = traitlets.Bytes().tag(sync=True)
     step = traitlets.Int(0).tag(sync=True)
@@ -53,7 +54,8 @@ class Player(anywidget.AnyWidget):
         opened = mode() != "learn" if teacher is None else teacher
         given = {id: self._answer(id, value) for id, value in (answers or {}).items()}
         super().__init__(
-            _esm=join("widget.mjs", () if story.scene["pages"] else ("bytes.mjs",)),
+            _esm=join("shared.mjs"),
+            _player=join("widget.mjs", () if story.scene["pages"] else ("bytes.mjs",)),
             _css=css(),
             scene=spoken(story.scene),
             story=story.to_bytes(),

@@ -23,6 +23,7 @@ from conftest import browser_found  # noqa: E402
 PLAYERS, VIEWS = 3, 2
 TIMES = 50
 MOST_GROWTH = 0.05  # of the kernel's memory
+MOST_HEAP = 384 * 2**10  # bytes of the page, each time: Lab keeps the state of each model; a module each is a MiB more
 BOOK = "jupyterapp.shell.currentWidget"
 SHOWN = "document.querySelectorAll('.hvlab .caption:not(:empty)').length"
 FRAMES = "[...document.querySelectorAll('.hvlab .number')].map((one) => Number(one.value))"
@@ -50,7 +51,8 @@ class Held:
     Attributes
     ----------
     heap : int
-        Bytes of the page. It grows: a browser keeps each module that it once loaded, and each widget is one.
+        Bytes of the page. It grows a little: the notebook keeps the state of each model that a restart has cut off,
+        in case that its view is opened anew. The player's code, which a browser never lets go, is there once.
     lost : int
         Players that no page shows any more and that somebody still holds.
     comms, kernel_comms : int
@@ -152,6 +154,8 @@ def broken(found: list[Held], errors: list[str]) -> list[str]:
     wrong += [f"{last.lost} players are held that no page shows"] if last.lost else []
     counts = {(one.comms, one.kernel_comms) for one in found}
     wrong += [f"comms: {sorted(counts)}"] if counts != {(2 * PLAYERS, 2 * PLAYERS)} else []  # a widget and its layout
+    each = (last.heap - first.heap) / max(1, len(found) - 1)
+    wrong += [f"the page grows by {each / 2**20:.2f} MiB each time"] if each > MOST_HEAP else []
     grown = last.kernel / first.kernel - 1 if first.kernel else 0
     return wrong + ([f"the kernel has grown by {grown:.1%}"] if grown >= MOST_GROWTH else [])
 

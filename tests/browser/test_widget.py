@@ -8,9 +8,9 @@ from story.counter import counter
 from hvlab.view.esm import css, join
 
 pytestmark = pytest.mark.browser
-MODEL = """async ([code, scene, bytes]) => {
+MODEL = """async ([small, code, scene, bytes]) => {
   const heard = {}, story = new DataView(Uint8Array.from(bytes).buffer);
-  const state = { scene, story, step: 0, answers: {}, teacher: true };
+  const state = { _player: code, scene, story, step: 0, answers: {}, teacher: true };
   window.saved = [];
   window.model = {
     get: (name) => state[name],
@@ -25,9 +25,23 @@ MODEL = """async ([code, scene, bytes]) => {
     off: (name, hear) => { heard[name] = heard[name].filter((one) => one !== hear); },
     listeners: () => Object.values(heard).flat().length,
   };
-  const { default: widget } = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
-  window.leave = [...document.querySelectorAll('main div')].map((el) => widget.render({ model, el }));
+  const { default: widget } = await import(URL.createObjectURL(new Blob([small], { type: 'text/javascript' })));
+  await widget.initialize({ model });
+  const hosts = [...document.querySelectorAll('main div')];
+  window.leave = await Promise.all(hosts.map((el) => widget.render({ model, el })));
 }"""
+# As anywidget does: a module of `_esm` for each model. `code` counts how often it was run.
+MANY = """async ([small, codes]) => {
+  const shown = [];
+  for (const code of codes) {
+    const { default: widget } = await import(URL.createObjectURL(new Blob([small], { type: 'text/javascript' })));
+    const model = { get: (name) => ({ _player: code })[name] };
+    await widget.initialize({ model });
+    for (let view = 0; view < 2; view++) shown.push(await widget.render({ model, el: document.body }));
+  }
+  return [shown, window.runs];
+}"""
+COUNTING = "window.runs = (window.runs ?? 0) + 1; export default { render: ({ model, el }) => NAME };"
 
 
 @pytest.fixture
@@ -38,7 +52,9 @@ def views(open_page, tmp_path):
         f"<title>Two</title><style>{css()}</style><h1>Two</h1><main><div></div><div></div></main>"
     )
     page = open_page(tmp_path / "page.html", ready="h1", viewport={"width": 876, "height": 1400})
-    page.evaluate(MODEL, [join("widget.mjs"), json.loads(json.dumps(story.scene)), list(story.to_bytes())])
+    page.evaluate(
+        MODEL, [join("shared.mjs"), join("widget.mjs"), json.loads(json.dumps(story.scene)), list(story.to_bytes())]
+    )
     page.wait_for_function("document.querySelectorAll('.hvlab .caption:not(:empty)').length === 2")
     return page
 
@@ -80,3 +96,14 @@ def test_a_view_that_goes_leaves_nothing_behind(views):
     views.evaluate("leave.forEach((one) => one())")
 
     assert views.evaluate("model.listeners()") == 0 and views.locator(".hvlab").count() == 0
+
+
+def test_players_of_one_text_share_one_module_and_another_version_has_its_own(open_page, tmp_path):
+    (tmp_path / "page.html").write_text("<title>Many</title><h1>Many</h1>")
+    page = open_page(tmp_path / "page.html", ready="h1")
+    old, new = (COUNTING.replace("NAME", repr(name)) for name in ("old", "new"))
+
+    shown, runs = page.evaluate(MANY, [join("shared.mjs"), [old, old, new, old, new]])
+
+    assert shown == ["old"] * 4 + ["new"] * 2 + ["old"] * 2 + ["new"] * 2
+    assert runs == 2

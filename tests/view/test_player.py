@@ -13,7 +13,7 @@ from story.counter import GATE, counter
 
 from hvlab.story.gate import Gate
 from hvlab.view import export, show
-from hvlab.view.esm import css, squeeze
+from hvlab.view.esm import css, join, squeeze
 from hvlab.view.player import PRIVATE_TYPE, Player
 from hvlab.view.still import still_html, style, svg
 
@@ -33,6 +33,12 @@ def test_a_cell_shows_the_widget_and_a_still_figure(story):
     assert "application/vnd.jupyter.widget-view+json" in data and PRIVATE_TYPE not in data
     assert data["text/html"] == still_html(story)
     assert data["text/plain"] == repr(show(story))
+
+
+def test_a_player_brings_the_shared_code_beside_a_module_of_its_own(story):
+    state = show(story).get_state()
+
+    assert state["_esm"] == join("shared.mjs") and state["_player"] == join("widget.mjs")
 
 
 def test_only_an_export_carries_the_whole_story(story, monkeypatch):
