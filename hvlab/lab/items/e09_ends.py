@@ -245,7 +245,7 @@ def ask() -> str:
         "Without room a sender leaves in pending how many bytes its packet takes, trailer included, and returns False; "
         "else pending is 0. A receiver sets mask to 1 while it is awake, publishes the read index after each packet, "
         "and signals if this made the room that pending asks for. What cannot be (an index, a descriptor): "
-        "ring.refuse(), return, and leave the rest as it is. Nothing may be lost, nobody sleep for ever. check('09.E3', end)."
+        "ring.refuse(), return, leave the rest. Nothing may be lost, nobody sleep for ever. check('09.E3', end)."
     )
 
 
