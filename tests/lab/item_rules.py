@@ -1,4 +1,10 @@
-"""What every exercise owes: its truth is right, each wrong model is wrong and named, nothing needs a second run."""
+"""What every exercise owes: its truth is right, each wrong model is wrong and named, nothing needs a second run.
+
+A truth is compared with a slow model over a thousand worlds: in the suite over every fourth of them, with
+HVLAB_EVERY_WORLD=1 over all.
+"""
+
+import os
 
 import pytest
 
@@ -6,6 +12,14 @@ from hvlab.lab.check import check, judge
 from hvlab.lab.deal import Dealt, hand
 from hvlab.lab.exercise import Construct, Exercise
 from hvlab.lab.rules import rule
+
+WORLDS = 1000
+STRIDE = 1 if os.environ.get("HVLAB_EVERY_WORLD", "0") != "0" else 4
+
+
+def seeds(part: int = 0, parts: int = 1) -> range:
+    """Return the seeds of a part of the thousand worlds."""
+    return range(part * WORLDS // parts, (part + 1) * WORLDS // parts, STRIDE)
 
 
 def held(item, learner):

@@ -10,9 +10,8 @@ from hvlab.lab.construct import build
 from hvlab.lab.exercise import Meter
 from hvlab.lab.items import e04, e04_map, shorts
 from hvlab.lab.items.e04_map import TRIED, mapped
-from lab.item_rules import _declared, held, holds
+from lab.item_rules import _declared, held, holds, seeds
 
-SEEDS = 1000
 PARTS = 4
 LOAD = 4
 W, U, NX = 2, 4, 1 << 63
@@ -34,13 +33,9 @@ def model_of(tables, gva, access, memory=None):
     return translate(memory or memory_of(tables.words), cpu, SecondLevel(), gva, access)
 
 
-def seeds(part):
-    return range(part * SEEDS // PARTS, (part + 1) * SEEDS // PARTS)
-
-
 @pytest.mark.parametrize("part", range(PARTS))
 def test_e1_is_what_the_model_finds(part):
-    for seed in seeds(part):
+    for seed in seeds(part, PARTS):
         world = e04.E1.deal(seed)
 
         found = tuple(model_of(world.tables, gva, LOAD).gpa for gva in world.gvas)
@@ -50,7 +45,7 @@ def test_e1_is_what_the_model_finds(part):
 
 @pytest.mark.parametrize("item", [e04.BLANK, e04.BLANKS], ids=lambda item: item.id)
 def test_the_blanks_are_what_the_model_finds(item):
-    for seed in range(SEEDS):
+    for seed in seeds():
         world = item.deal(seed)
         outcome = model_of(world.tables, world.gvas[0], LOAD)
 
@@ -69,7 +64,7 @@ def test_e1_has_pages_of_all_three_sizes():
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_e2_is_what_the_model_finds_and_no_access_is_allowed(part):
-    for seed in seeds(part):
+    for seed in seeds(part, PARTS):
         six = e04.E2.deal(seed)
 
         outcomes = [model_of(six.tables, gva, access) for gva, access in six.accesses]
@@ -107,7 +102,7 @@ def test_every_probe_of_e3_leads_where_the_model_and_the_task_say(part):
 
 @pytest.mark.parametrize("item", [e04.X1, *shorts("04")], ids=lambda item: item.id)
 def test_exit_and_short_forms_are_what_the_model_finds(item):
-    for seed in range(SEEDS):
+    for seed in seeds():
         world = item.deal(seed)
 
         assert item.truth(world) == by_model(item.id, world), seed

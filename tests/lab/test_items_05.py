@@ -9,9 +9,8 @@ from hvlab.lab.construct import build
 from hvlab.lab.items import e05, e05_build, e05_repair, exercises_of, find_exercise, shorts
 from hvlab.lab.seed import Draw
 from hvlab.lab.worlds import Look
-from lab.item_rules import builds, held, holds
+from lab.item_rules import builds, held, holds, seeds
 
-SEEDS = 1000
 PARTS = 4
 TABLES = (("table_gpa", "table_data"), ("l2pt_spa", "l2pt_data"))
 
@@ -27,13 +26,9 @@ def model_of(world, vp=-1, words=None):
     return translate(memory, cpu, second, world.gva, world.access)
 
 
-def seeds(part):
-    return range(part * SEEDS // PARTS, (part + 1) * SEEDS // PARTS)
-
-
 @pytest.mark.parametrize("part", range(PARTS))
 def test_e1_is_what_the_model_finds(part):
-    for seed in seeds(part):
+    for seed in seeds(part, PARTS):
         world = e05.E1.deal(seed)
 
         outcome = model_of(world)
@@ -43,7 +38,7 @@ def test_e1_is_what_the_model_finds(part):
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_e2_is_the_one_bit_by_which_the_model_reaches_the_page(part):
-    for seed in seeds(part):
+    for seed in seeds(part, PARTS):
         world = e05.E2.deal(seed)
         spa, bit = e05.E2.truth(world)
 
@@ -72,7 +67,7 @@ def test_no_other_bit_of_any_entry_of_e2_mends_it():
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_hidden_world_of_e3_ends_as_in_the_model(part):
     kinds = set()
-    for k in range(part * SEEDS // PARTS, (part + 1) * SEEDS // PARTS):
+    for k in seeds(part, PARTS):
         world = e05.E3.case(2026, k)
 
         outcome = model_of(world)
@@ -90,7 +85,7 @@ def said(outcome):
 
 @pytest.mark.parametrize("item", [e05.X1, *shorts("05")], ids=lambda item: item.id)
 def test_exit_and_short_forms_are_what_the_model_finds(item):
-    for seed in range(SEEDS):
+    for seed in seeds():
         world = item.deal(seed)
 
         outcome = model_of(world)
@@ -107,7 +102,7 @@ def test_each_real_address_is_where_the_model_finds_it_in_kvms_tables():
     cpu = Cpu(int(found["vmcb"][0x550 // 8]), phys_bits=40)
     second = SecondLevel("npt", root=int(found["ncr3"]), phys_bits=40)
     pages = set()
-    for seed in range(SEEDS):
+    for seed in seeds():
         gva = e05.REAL.deal(seed)
         outcome = translate(memory, cpu, second, gva, 512)
 

@@ -13,15 +13,10 @@ from hvlab.lab.items import e07, e07_bugs, e07_routine, exercises_of, find_exerc
 from hvlab.lab.letters import FLAG_COUNT, MESSAGES, OTHER, SIGNALS, letters
 from hvlab.lab.receiver import ORDERS, right
 from hvlab.lab.rules import rule
-from lab.item_rules import held, holds
+from lab.item_rules import WORLDS, held, holds, seeds
 from lab.lesson import named
 
-SEEDS = 1000
 PARTS = 2
-
-
-def seeds(part):
-    return range(part * SEEDS // PARTS, (part + 1) * SEEDS // PARTS)
 
 
 def model(buffers=16):
@@ -54,7 +49,7 @@ class Bytes:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_e1_is_what_the_model_finds(part):
-    for seed in seeds(part):
+    for seed in seeds(part, PARTS):
         script = e07.E1.deal(seed)
         synic = model()
         slot = Bytes(synic)
@@ -166,7 +161,7 @@ class Receiver:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_run_of_e2_is_the_one_whose_repair_mends_the_model(part):
-    for seed in seeds(part):
+    for seed in seeds(part, PARTS):
         log = e07.E2.deal(seed)
         end = Receiver(log.acts, log.bug).all()
 
@@ -177,7 +172,7 @@ def test_the_run_of_e2_is_the_one_whose_repair_mends_the_model(part):
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_hidden_interleaving_of_e3_ends_as_in_the_model(part):
-    for k in seeds(part):
+    for k in seeds(part, PARTS):
         world = e07.E3.case(2026, k)
         end = Receiver(world.acts).all()
 
@@ -186,7 +181,7 @@ def test_every_hidden_interleaving_of_e3_ends_as_in_the_model(part):
 
 @pytest.mark.parametrize("item", [e07.X1, *shorts("07")], ids=lambda item: item.id)
 def test_exit_and_short_forms_are_what_the_model_finds(item):
-    for seed in range(SEEDS):
+    for seed in seeds():
         world = item.deal(seed)
         if "buffers" not in world:
             flags = {world[f"s{k}"] for k in range(world["signals"])}
@@ -220,7 +215,7 @@ def test_a_right_routine_passes_e3_in_a_thousand_interleavings():
 
     verdict = told_of(one, e07.E3, build(one, e07.E3, right))
 
-    assert verdict.verdict == "right" and e07.E3.cases == SEEDS
+    assert verdict.verdict == "right" and e07.E3.cases == WORLDS
 
 
 @pytest.mark.parametrize("name", [model.name for model in e07.E3.wrong])

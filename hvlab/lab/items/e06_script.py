@@ -84,7 +84,11 @@ def otherwise(script: Script, does: Done) -> Bench:
 
 def vectors(bits: int) -> list[int]:
     """Return the set bits of a register, the lowest first."""
-    return [vector for vector in range(256) if bits >> vector & 1]
+    found = list[int]()
+    while bits:
+        found.append((bits & -bits).bit_length() - 1)
+        bits &= bits - 1
+    return found
 
 
 def forty(draw: Draw, length: int = 40) -> Script:
