@@ -18,17 +18,12 @@ from hvlab.lab.items import e09, e09_ends, e09_gpadl, e09_ops, exercises_of, fin
 from hvlab.lab.referee import passes
 from hvlab.lab.rings import image, play
 from hvlab.lab.rules import rule
-from lab.item_rules import held, holds
+from lab.item_rules import WORLDS, held, holds, seeds
 from lab.lesson import named
 from lab.ring_pair import end
 
-SEEDS = 1000
 PARTS = 2
 IN_BAND = 6
-
-
-def seeds(part):
-    return range(part * SEEDS // PARTS, (part + 1) * SEEDS // PARTS)
 
 
 class Slow:
@@ -63,7 +58,7 @@ class Slow:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_messages_of_e1_are_those_that_the_model_says(part):
-    for seed in seeds(part):
+    for seed in seeds(part, PARTS):
         world = e09_gpadl.E1.deal(seed)
         said = gpadl.messages(world.channel, world.handle, world.pfns)
 
@@ -84,7 +79,7 @@ def test_the_guest_of_the_machine_says_the_messages_of_e1():
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_two_hundred_operations_of_e2_end_as_in_the_model(part):
-    for seed in seeds(part):
+    for seed in seeds(part, PARTS):
         world = e09_ops.E2.deal(seed)
         ring = Slow()
         for op in world.ops:
@@ -113,7 +108,7 @@ def slow_send(world):
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_hidden_world_of_e3_ends_as_the_model_says(part):
-    for k in seeds(part):
+    for k in seeds(part, PARTS):
         world = e09_ends.E3.case(2026, k)
         arrived, asleep, needless, refused, write, read, pending = e09_ends.E3.truth(world)
 
@@ -130,7 +125,7 @@ def test_every_hidden_world_of_e3_ends_as_the_model_says(part):
 
 def test_what_cannot_be_in_e3_is_refused_by_the_model_s_reader_too():
     heads = 0
-    for k in range(SEEDS):
+    for k in range(WORLDS):
         world = e09_ends.E3.case(2027, k)
         if world.lie is None or world.lie[0] != "head":
             continue
@@ -164,7 +159,7 @@ def test_the_lab_s_pair_writes_the_bytes_of_the_model_and_reads_them():
 
 @pytest.mark.parametrize("item", [e09.X1, *shorts("09")], ids=lambda item: item.id)
 def test_exit_and_short_forms_are_what_the_model_finds(item):
-    for seed in range(SEEDS):
+    for seed in seeds():
         world = item.deal(seed)
         if "pages" in world:
             expected = len(gpadl.messages(1, 2, list(range(world["pages"]))))
@@ -191,7 +186,7 @@ def test_a_right_pair_passes_e3_in_a_thousand_worlds():
 
     verdict = told_of(one, e09.E3, build(one, e09.E3, Ends().end))
 
-    assert verdict.verdict == "right" and e09.E3.cases == SEEDS
+    assert verdict.verdict == "right" and e09.E3.cases == WORLDS
 
 
 def test_a_pair_written_apart_from_the_lab_passes_in_three_thousand_worlds():
