@@ -110,11 +110,11 @@ def _head(key: str, one: Gpadl) -> tuple[list[Element], list[Element]]:
              (PART, _("part"), 220))  # fmt: skip
     layer += [words("", x, TOP - 10, text, "small soft", room) for x, text, room in heads if one.pages]
     bind: list[Element] = [["say", "title", title]]
-    refused = [token("", "!", INDEX + 10, 40), words("whyt", INDEX + 28, 45, "", "label fault", WIDTH - 48)]
+    refused = [token("", "!", INDEX + 10, 40), words("why_text", INDEX + 28, 45, "", "label fault", WIDTH - 48)]
     layer.append(group("why", refused, "fault"))
     said = _("{why}; the word that was wrong: {word}. No page is mapped.")
     said = said.replace("{why}", f"{{{key}_why:enum:gpadl_refusal}}").replace("{word}", f"{{{key}_word:hex}}")
-    bind += [["say", "whyt", said], ["show", "why", f"{key}_fate", [DENIED]]]
+    bind += [["say", "why_text", said], ["show", "why", f"{key}_fate", [DENIED]]]
     return layer, bind
 
 

@@ -65,6 +65,7 @@ ENUMS |= {
         7: "unknown flags",
         8: "unknown type",
         9: "no ranges",
+        10: "more packets than a ring can hold",
     },
     "bell": {
         1: "the reader was awake already: its index was not the old write index",

@@ -264,7 +264,7 @@ def _costs() -> str:
 
 
 def _rules() -> str:
-    return "".join(_rule(rule) for rule in rules() if rule.events)
+    return "".join(_rule(rule) for rule in rules() if rule.events or not rule.disagree)
 
 
 def _rule(rule: Rule) -> str:

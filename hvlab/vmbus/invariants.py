@@ -13,8 +13,8 @@ from hvlab.vmbus.states import Connection, Gpadl, State
 from hvlab.wire import vmbus
 
 R, F, G, O, C, X = State.RELEASED, State.OFFERED, State.OPENING, State.OPEN, State.CLOSING, State.RESCINDED  # noqa: E741
-ROOTS: Final = {(R, F), (F, O), (O, F), (F, X), (O, X), (X, R), (F, R), (O, R)}
-CHILDS: Final = {(R, F), (F, G), (G, O), (G, F), (O, C), (C, F), (F, X), (G, X), (O, X), (C, X), (X, R), (C, R)}
+ROOT_STEPS: Final = {(R, F), (F, O), (O, F), (F, X), (O, X), (X, R), (F, R), (O, R)}
+CHILD_STEPS: Final = {(R, F), (F, G), (G, O), (G, F), (O, C), (C, F), (F, X), (G, X), (O, X), (C, X), (X, R), (C, R)}
 ANSWERS: Final = {14: 15, 3: 4, 16: 17, 5: 6, 11: 12, 18: 6, 25: 26, 27: 28}  # each request and its one answer
 OTHERS: Final = {8: 10, 9: 10, 19: 20, 22: 24, 21: 23}  # at most one
 
@@ -112,7 +112,7 @@ def check_states(trace: Any) -> list[str]:
     for k, name in enumerate(trace.kinds()):
         if name == "channel_state_changed":
             step = State(trace.fact(k, "old")), State(trace.fact(k, "new"))
-            if step not in (ROOTS if trace.fact(k, "side") == 1 else CHILDS):
+            if step not in (ROOT_STEPS if trace.fact(k, "side") == 1 else CHILD_STEPS):
                 found.append(f"I15: row {k}: {step[0].name} becomes {step[1].name}")
     return found
 

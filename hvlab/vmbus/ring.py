@@ -21,7 +21,7 @@ from hvlab.wire.ring import CONTROL, TRAILER, UNIT, FeatureBits, PacketDescripto
 POLICIES = {"hvlab": HVLAB, "openvmm": OPENVMM, "linux": LINUX}
 RULES = {"empty": EMPTY_ONLY, "always": ALWAYS, "monitor": MONITOR}
 TO_HOST, TO_GUEST = 1, 2  # `ring`
-ROOTS, CHILDS = 1, 2  # `side` of an event
+ROOT_SIDE, CHILD_SIDE = 1, 2  # `side` of an event
 LINUX_BUFFER = (
     4096  # what Linux copies of one packet at most, unless a driver asks for more; VMBUS_DEFAULT_MAX_PKT_SIZE
 )
@@ -41,6 +41,7 @@ class Verdict(IntEnum):
     FLAGS = 7
     TYPE = 8
     NO_RANGES = 9
+    ENDLESS = 10
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Ring:
         e["limit"] = min(LINUX_BUFFER, size)
         self.arena = np.zeros(size // UNIT, np.int64)
         self.fault = self.attach()
-        side = CHILDS if self.writes == (ring == TO_HOST) else ROOTS
+        side = CHILD_SIDE if self.writes == (ring == TO_HOST) else ROOT_SIDE
         window.tell("ring_begun", channel=channel, ring=ring, size=size, gpa=window.gpas[0], side=side)
 
     # what stands in the control page --------------------------------------------------------------------------------
@@ -291,6 +292,12 @@ class Reader(Ring):
             packets.append(packet)
         signal = self.close()
         return [*packets[:-1], replace(packets[-1], signal=signal is True)] if packets else packets
+
+    def give_up(self) -> Verdict:
+        """Say that there were more packets than a ring can hold: this end has lost its place."""
+        words = {"channel": self.channel, "ring": self.ring, "at": int(self.record["index"][0])}
+        self.window.tell("packet_rejected", verdict=Verdict.ENDLESS, policy=int(self.record["policy"][0]), **words)
+        return Verdict.ENDLESS
 
     def close(self) -> bool | Fault:
         """Give the room of what was read back to the writer; return whether it must be woken."""

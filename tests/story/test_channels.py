@@ -221,7 +221,7 @@ def test_a_page_list_that_is_refused_says_why_and_shows_no_page():
 
     shown = texts(story, "Pages 0xe1e11", len(story) - 1)
 
-    assert shown["title"].endswith("refused") and shown["whyt"].startswith("range too small")
+    assert shown["title"].endswith("refused") and shown["why_text"].startswith("range too small")
     assert not [id for id in shown if id.startswith("p") and id.endswith("t")]
     assert ends(story)["refusals"] == run.count("gpadl_refused") + run.count("channel_message_refused") == 1
 

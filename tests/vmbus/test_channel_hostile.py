@@ -8,6 +8,7 @@ from hvlab.errors import BadRequest
 from hvlab.vmbus.gpadl import messages
 from hvlab.vmbus.invariants import check_answers, check_bus, check_states
 from hvlab.vmbus.offer import device
+from hvlab.vmbus.ring import Verdict
 from hvlab.vmbus.states import Connection, State
 from hvlab.wire import vmbus
 from vmbus.world import World
@@ -247,3 +248,13 @@ def test_two_ends_that_answer_each_answer_without_end_are_stopped(monkeypatch):
         world.end().send(b"once")
         world.rest()
     world.host.answers.clear(), world.guest.drivers.clear()
+
+
+def test_a_reader_with_linuxs_rules_that_a_lie_leads_past_the_writer_stops_after_what_a_ring_can_hold():
+    world = World(policy="linux", lazy=True).begun("scsi")
+    world.send(b"hello", "scsi")
+    end = world.end("scsi", host=True)
+    end.reader.window.write(4096 + 4, bytes([7]))  # length8: 56 bytes, and 32 are there
+
+    assert len(end.receive()) == end.reader.size // 24 + 1
+    assert end.verdict == Verdict.ENDLESS
