@@ -15,11 +15,11 @@ from hvlab.wire import vmbus
 
 WIDTH: Final = 836
 LEFT, TABLE, ROW = 8, 62, 18
-NUMBER, DEVICE, ROOT_AT, CHILD_AT, PAGES, WIRE, VP = 8, 66, 292, 388, 488, 594, 692  # columns
+NUMBER, DEVICE, ROOT_SIDE, CHILD_SIDE, PAGES, WIRE, VP = 8, 66, 292, 388, 488, 594, 692  # columns
 OPEN: Final = 4  # the state of a channel in this picture's numbers
 MOST_CHANNELS, MOST_LETTERS, MOST_VPS = 6, 80, 64
 RUNGS, RUNG = 10, 25
-CHILD_AT, ROOT_AT = 132, 664
+CHILD_AT, ROOT_AT = 132, 664  # the two lines of the ladder
 WHERE: Final = {
     ON_ITS_WAY: N_("on its way"),
     IN_ITS_SLOT: N_("in its slot"),
@@ -137,8 +137,8 @@ def _head(left_out: int) -> tuple[list[Element], list[Element]]:
 def _table(bus: Bus, shown: Sequence[int]) -> tuple[list[Element], list[Element]]:
     """One row for each channel: what both sides think of it."""
     heads = (
-        (NUMBER, _("channel"), 54), (DEVICE, _("device"), 216), (ROOT_AT, _("root's side"), 90),
-        (CHILD_AT, _("child's side"), 90), (PAGES, _("GPADL"), 100), (WIRE, _("connection"), 90),
+        (NUMBER, _("channel"), 54), (DEVICE, _("device"), 216), (ROOT_SIDE, _("root's side"), 90),
+        (CHILD_SIDE, _("child's side"), 90), (PAGES, _("GPADL"), 100), (WIRE, _("connection"), 90),
         (VP, _("interrupts"), 120),
     )  # fmt: skip
     layer: list[Element] = [words("", x, TABLE - 4, text, "small soft", room) for x, text, room in heads]
@@ -153,7 +153,7 @@ def _table(bus: Bus, shown: Sequence[int]) -> tuple[list[Element], list[Element]
             words(f"{id}w", WIRE, y + 14, "", "small code"),
             words(f"{id}v", VP, y + 14, "", "small"),
         ]
-        for side, x in (("root", ROOT_AT), ("child", CHILD_AT)):
+        for side, x in (("root", ROOT_SIDE), ("child", CHILD_SIDE)):
             fact = f"{id}_{side}"
             cell = box(f"{fact}b", x - 4, y + 1, 88, ROW - 2, "cell")
             layer.append(group(fact, [cell, words(f"{fact}t", x + 2, y + 14, "", "small", 78)], "data"))
