@@ -7,6 +7,7 @@ into the hypervisor; a bit in a page that is looked at when the latency is over.
 for a while to a guest whose signals nobody needed.
 
 SIMPLER THAN REAL: packets of one burst are written before anybody else runs; the host reads as soon as it runs.
+SIMPLER THAN REAL: to a guest that rings for nothing the host does not listen for a while; Hyper-V suspends the guest.
 """
 
 import random

@@ -56,7 +56,7 @@ class RingControl(Struct, size=4096):
     interrupt_mask: int = u32("1: the reader is awake and wants no signal.")
     pending_send_size: int = u32("Bytes that the writer waits for; 0: it does not wait.")
     reserved1: bytes = raw(48, "Zero.")
-    feature_bits: int = u32("FeatureBits.", kind="hex")
+    feature_bits: int = u32("What the writer can do; bit 0: it sets the pending send size.", kind="hex")
     reserved2: bytes = raw(4020, "Zero.")
     guest_to_host_interrupt_count: int = u64("How often the guest signalled the host for this ring.")
 

@@ -14,6 +14,7 @@ MET: Final = (
     "vmbus/endpoint.py",
     "vmbus/monitor.py",
     "vmbus/engine/words.py",
+    "lab/doorbells.py",
     "lab/ends.py",
 )  # where the simplifications that this lesson meets are confessed
 
