@@ -6,7 +6,6 @@ import base64
 import re
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 from hvlab.capture.buslog import BusLog
 from hvlab.capture.describe import tell
@@ -74,7 +73,7 @@ def explain(source: Source) -> Explained:
     kind = recognise(source)
     if not kind.ready:
         raise BadRequest(f"an explanation of {plain(source, 60)}", kind.says())
-    name = PASTED.capitalize() if is_text(source) else plain(Path(source).name)
+    name = PASTED.capitalize() if is_text(source) else plain(source)
     capture = load(source)
     return Explained(capture, tell(capture, f"{name} is {kind.phrase}."), _drawings(capture))
 
