@@ -29,6 +29,17 @@ ELSEWHERE = (
     "C:/Program Files/Google/Chrome/Application/chrome.exe",
     "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
 )
+# Two workers share the suite file by file. What takes long begins first, so that none of it is left for the end.
+LONG = (
+    "tests/browser/test_lab.py",
+    "tests/browser/test_restarts.py",
+    "tests/browser/test_lessons_",
+    "tests/browser/",
+    "tests/lab/test_items_",
+    "tests/test_",
+    "tests/view/",
+    "notebooks/",
+)
 
 
 def browser_found() -> str | None:
@@ -58,6 +69,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    items.sort(key=lambda item: next((k for k, name in enumerate(LONG) if item.nodeid.startswith(name)), len(LONG)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
