@@ -22,7 +22,7 @@ BOX: Final = 138
 MOST_GPADLS: Final = 3
 MOST_ROWS: Final = 16
 FATES: Final = {
-    0: N_("not named yet"),
+    0: N_("not mapped yet"),
     1: N_("asked for"),
     MAPPED: N_("mapped"),
     DENIED: N_("refused"),
@@ -84,7 +84,7 @@ def _drawn(
         layer += part[0]
         bind += part[1]
     if len(rows) < len(one.pages):
-        more = _("{count} pages between them are left out here; the table of steps has all.")
+        more = _("{count} pages between them are left out here.")
         y = TOP + ROW * len(rows) + 16
         layer.append(words("", INDEX, y, more.format(count=len(one.pages) - len(rows)), "small soft", WIDTH - 16))
     handle = f"{one.handle:#x}"

@@ -1,6 +1,7 @@
 """The lens of a VMBus: what it shows of channels, messages and pages is what was recorded, and what memory holds."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -127,6 +128,15 @@ def test_channels_are_said_in_words():
         "Channel 1: open on the root's side, open on the child's. "
         "Channel 2: offered on the root's side, offered on the child's."
     )
+
+
+def test_the_columns_of_the_channel_table_stand_in_order_and_apart():
+    layer = picture(handshake()[1].story, "Channels")["layer"]
+    heads = ["channel", "device", "root's side", "child's side", "GPADL", "connection", "interrupts"]
+
+    places = [next(one[3]["x"] for one in layer if one[4] == head) for head in heads]
+
+    assert min(right - left for left, right in pairwise(places)) >= 50
 
 
 def test_the_slots_on_show_are_the_slots_in_memory_at_every_moment():
