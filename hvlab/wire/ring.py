@@ -64,10 +64,10 @@ class RingControl(Struct, size=4096):
 class PacketDescriptor(Struct, size=16):
     """The head of each packet. Source: Linux vmpacket_descriptor."""
 
-    type: int = u16("PacketType.", kind="enum:packet")
+    type: int = u16("What kind of packet it is.", kind="enum:packet")
     offset8: int = u16("Where the data begin, in units of 8 bytes from here.")
     length8: int = u16("Where the data end, in units of 8 bytes from here; without the trailer.")
-    flags: int = u16("PacketFlags.", kind="hex")
+    flags: int = u16("Bit 0: the receiver must answer with a completion.", kind="hex")
     transaction_id: int = u64("The answer repeats it.", kind="hex")
 
 
