@@ -169,3 +169,16 @@ def test_the_list_of_boxes_opens_the_same_card_by_keyboard(mapped):
     mapped.get_by_label("Box", exact=True).press("Escape")
     assert mapped.locator(".card").is_hidden()
     assert mapped.evaluate("document.activeElement.ariaLabel") == "Box"
+
+
+def test_end_on_a_choice_does_not_scroll_the_page_away_and_arrows_still_choose(open_story):
+    page = open_story(asked(WHY), viewport={"width": 876, "height": 300})
+    page.get_by_label("yes", exact=True).check()
+    at = page.evaluate("scrollY")
+
+    page.keyboard.press("End")
+
+    page.wait_for_timeout(200)  # a scroll is not at once
+    assert page.evaluate("scrollY") == at and page.get_by_label("yes", exact=True).is_checked()
+    page.keyboard.press("ArrowDown")
+    assert page.get_by_label("no", exact=True).is_checked()

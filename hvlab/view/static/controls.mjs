@@ -72,9 +72,9 @@ export function listenKeys(ctx, on, keys, escape) {
       return;
     }
     event.stopPropagation();
-    const typing = target.matches("select, input:not([type=range]):not([type=checkbox])");
+    const typing = target.matches("select, input:not([type=range], [type=checkbox], [type=radio])");
     const known = keys[key.length === 1 ? key.toLowerCase() : key];
-    if (!known || typing || (target.matches(".region") && key.startsWith("Arrow"))) return;
+    if (!known || typing || (target.matches(".region, [type=radio]") && key.startsWith("Arrow"))) return;
     event.preventDefault();
     known();
   });
