@@ -86,7 +86,7 @@ GPADLS = "Linux drivers/hv/channel.c, vmbus_establish_gpadl; openvmm vmbus_ring 
 RINGS = "Linux drivers/hv/ring_buffer.c; openvmm vmbus_ring"
 SIGNALS = "Linux drivers/hv/ring_buffer.c, hv_signal_on_write; Documentation/virt/hyperv/vmbus.rst"
 WAKES = "Linux drivers/hv/ring_buffer.c, hv_pkt_iter_close"
-MONITORS = "Linux Documentation/virt/hyperv/vmbus.rst; drivers/hv/channel.c, vmbus_setevent"
+MONITORS = "Linux drivers/hv/channel.c, vmbus_setevent; hyperv_vmbus.h, hv_monitor_page"
 
 
 # channels -------------------------------------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ def trigger_found(channel, trigger, waited):
 
 @event(
     box=BUS,
-    says="The host stops looking at channel {channel} for {nanoseconds:time}: {signals} signals were not needed.",
+    says="The host does not listen to channel {channel} for {nanoseconds:time}: {signals} signals were not needed.",
     rule="Linux Documentation/virt/hyperv/vmbus.rst (a guest that signals too often is suspended)",
 )
 def guest_throttled(channel, signals, nanoseconds):
