@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 IDLE = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-QUIET = ("favicon", "lsp", "ResizeObserver", "translations")  # what Lab itself says
+QUIET = ("favicon", "lsp", "ResizeObserver", "translations", "debugger state")  # what Lab itself says
 
 
 @contextmanager
