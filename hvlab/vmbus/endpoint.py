@@ -245,6 +245,12 @@ class Outbox:
         return left
 
 
+def told_refusal(vp: Vp, found: Read, why: Refusal) -> None:
+    """Tell that a message changes nothing."""
+    words = found.words()
+    vp.tell("channel_message_refused", **{name: words[name] for name in ("number", "channel", "gpadl")}, why=why)
+
+
 def told_state(vp: Vp, side: int, channel: int, old: State, new: State) -> None:
     """Tell that one side's state of a channel changed."""
     if old != new:

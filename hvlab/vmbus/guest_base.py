@@ -12,7 +12,7 @@ from typing import Any, Final
 from hvlab.errors import BadRequest
 from hvlab.hypervisor.vp import Vp
 from hvlab.vmbus.channel import Channel, Knobs
-from hvlab.vmbus.endpoint import CHILD_SIDE, Letter, Mailbox, Outbox, read, told_state, words_of
+from hvlab.vmbus.endpoint import CHILD_SIDE, Letter, Mailbox, Outbox, read, told_refusal, told_state, words_of
 from hvlab.vmbus.states import Connection, Gpadl, Refusal, State
 from hvlab.wire import vmbus
 from hvlab.wire.struct import Message
@@ -150,12 +150,6 @@ class GuestBase:
         self.state.statuses.append(int(status))
         return status
 
-    def refuse(self, number: int, body: Message | None, why: Refusal) -> None:
-        """Say that a message changes nothing."""
-        words = words_of(number, {} if body is None else body.__dict__)
-        told = {name: words[name] for name in ("number", "channel", "gpadl")}
-        self.vp.tell("channel_message_refused", **told, why=why)
-
     def enter(self, channel: Offered, state: State) -> None:
         """Move a channel to a state, and tell it."""
         old, channel.state = channel.state, state
@@ -196,14 +190,14 @@ class GuestBase:
         row = self.vp.tell("channel_message_taken", **found.words(), spa=spa)
         with self.vp.because(row):
             if found.why is not None or found.body is None:
-                return self.refuse(found.number, found.body, found.why or Refusal.TOO_SHORT)
+                return told_refusal(self.vp, found, found.why or Refusal.TOO_SHORT)
             handler = self.table.get((self.state.connection, found.number))
             if handler is None:
                 why = Refusal.NOT_NOW if self.state.version else Refusal.BEFORE_CONTACT
-                return self.refuse(found.number, found.body, why)
+                return told_refusal(self.vp, found, why)
             why_not = handler(self, found.body)
             if why_not is not None:
-                self.refuse(found.number, found.body, why_not)
+                told_refusal(self.vp, found, why_not)
 
     # pages -----------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,16 @@ from typing import Any, Final, Protocol
 from hvlab.errors import BadRequest
 from hvlab.hypervisor.vp import Vp
 from hvlab.vmbus.channel import Channel, Knobs
-from hvlab.vmbus.endpoint import ALIVE_BEFORE_CONTACT, ROOT_SIDE, Letter, Outbox, read, told_state, words_of
+from hvlab.vmbus.endpoint import (
+    ALIVE_BEFORE_CONTACT,
+    ROOT_SIDE,
+    Letter,
+    Outbox,
+    read,
+    told_refusal,
+    told_state,
+    words_of,
+)
 from hvlab.vmbus.gpadl import Pages
 from hvlab.vmbus.monitor import Watch
 from hvlab.vmbus.offer import Device
@@ -148,12 +157,6 @@ class HostBase:
         with self.vp.because(row):
             return self.ground.post(connection, self.state.outbox, data)
 
-    def refuse(self, number: int, body: Message | None, why: Refusal) -> None:
-        """Say that a message changes nothing."""
-        words = words_of(number, {} if body is None else body.__dict__)
-        told = {name: words[name] for name in ("number", "channel", "gpadl")}
-        self.vp.tell("channel_message_refused", **told, why=why)
-
     def enter(self, channel: HostChannel, state: State) -> None:
         """Move a channel to a state, and tell it."""
         old, channel.state = channel.state, state
@@ -167,16 +170,16 @@ class HostBase:
         row = self.vp.tell("channel_message_taken", **found.words(), spa=spa)
         with self.vp.because(row):
             if len(self.state.outbox) >= MOST_WAITING and found.number not in ALIVE_BEFORE_CONTACT:
-                return self.refuse(found.number, found.body, Refusal.TOO_MANY)
+                return told_refusal(self.vp, found, Refusal.TOO_MANY)
             if found.why is not None or found.body is None:
-                return self.refuse(found.number, found.body, found.why or Refusal.TOO_SHORT)
+                return told_refusal(self.vp, found, found.why or Refusal.TOO_SHORT)
             handler = self.table.get((self.state.connection, found.number))
             if handler is None:
                 why = Refusal.NOT_NOW if self.state.version else Refusal.BEFORE_CONTACT
-                return self.refuse(found.number, found.body, why)
+                return told_refusal(self.vp, found, why)
             why_not = handler(self, found.body, found.tail)
             if why_not is not None:
-                self.refuse(found.number, found.body, why_not)
+                told_refusal(self.vp, found, why_not)
 
     table: dict[tuple[Connection, int], Callable[..., Refusal | None]] = {}
 
