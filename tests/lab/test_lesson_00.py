@@ -14,6 +14,7 @@ from hvlab.lab.items import exercises_of, find
 from hvlab.story.hops import EXIT, GIVEN, READ, RESUMED, TOLD
 from hvlab.view import show
 from lab.lesson import Lesson, named
+from lab.lesson_rules import *  # noqa: F403  its tests are this lesson's, too
 
 LESSON = Lesson("00-the-whole-picture")
 ORDER = int("".join(str(digit) for digit in (READ, EXIT, TOLD, GIVEN, RESUMED)), 16)
@@ -31,17 +32,6 @@ PARTS = [
     ("00-left-out", "00-left-out"),
 ]  # fmt: skip
 ASKED = [item for item in exercises_of("00") if item.wrong]
-
-
-@pytest.mark.parametrize(("first", "last"), PARTS)
-def test_each_part_runs_alone_after_the_import_cell_and_twice_alike(first, last, tmp_path, capsys):
-    once, again = LESSON.twice(tmp_path, capsys, first, last)
-
-    assert once == again
-
-
-def test_every_code_cell_belongs_to_a_part_that_was_run_alone():
-    assert LESSON.left_alone(PARTS) == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 
 from hvlab.story.system import one_load
 from lab.lesson import Lesson, named
+from lab.lesson_rules import *  # noqa: F403  its tests are this lesson's, too
 
 LESSON = Lesson("01-partitions")
 TRUTH = {"01.present": 1, "01.identity": 19, "01.owner": 20, "01.calls": 2}
@@ -14,17 +15,6 @@ PARTS = [
     ("01-worked", "01-W2"), ("01-E1-task", "01-E1"), ("01-E2-task", "01-E3"), ("01-X1-task", "01-X2"),
     ("01-left-out", "01-left-out"),
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("first", "last"), PARTS)
-def test_each_part_runs_alone_after_the_import_cell_and_twice_alike(first, last, tmp_path, capsys):
-    once, again = LESSON.twice(tmp_path, capsys, first, last)
-
-    assert once == again
-
-
-def test_every_code_cell_belongs_to_a_part_that_was_run_alone():
-    assert LESSON.left_alone(PARTS) == []
 
 
 def test_a_learner_who_has_not_answered_sees_no_fact(tmp_path, learning, capsys):

@@ -4,6 +4,7 @@ import pytest
 
 from hvlab.lab import tiny
 from lab.lesson import Lesson, named
+from lab.lesson_rules import *  # noqa: F403  its tests are this lesson's, too
 
 LESSON = Lesson("02-intercepts")
 TRUTH = {"02.exits": 1, "02.cpuid": 2, "02.strings": 1}
@@ -14,17 +15,6 @@ PARTS = [
     ("02-worked", "02-W2"), ("02-E1-task", "02-E1"), ("02-E2-task", "02-E3"), ("02-X1-task", "02-X2"),
     ("02-left-out", "02-left-out"),
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("first", "last"), PARTS)
-def test_each_part_runs_alone_after_the_import_cell_and_twice_alike(first, last, tmp_path, capsys):
-    once, again = LESSON.twice(tmp_path, capsys, first, last)
-
-    assert once == again
-
-
-def test_every_code_cell_belongs_to_a_part_that_was_run_alone():
-    assert LESSON.left_alone(PARTS) == []
 
 
 @pytest.mark.parametrize(("id", "cells"), [

@@ -5,6 +5,7 @@ import pytest
 from hvlab.lab.slices import long_call, sweep_slices
 from hvlab.story.call import call_story
 from lab.lesson import Lesson, named
+from lab.lesson_rules import *  # noqa: F403  its tests are this lesson's, too
 
 LESSON = Lesson("03-hypercalls")
 PARTS = [
@@ -14,17 +15,6 @@ PARTS = [
     ("03-compare", "03-compare"), ("03-stays", "03-stays"), ("03-sweep", "03-sweep-facts"), ("03-real", "03-real"),
     ("03-worked", "03-W2"), ("03-E1-task", "03-E3"), ("03-X1-task", "03-X2"), ("03-left-out", "03-left-out"),
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("first", "last"), PARTS)
-def test_each_part_runs_alone_after_the_import_cell_and_twice_alike(first, last, tmp_path, capsys):
-    once, again = LESSON.twice(tmp_path, capsys, first, last)
-
-    assert once == again
-
-
-def test_every_code_cell_belongs_to_a_part_that_was_run_alone():
-    assert LESSON.left_alone(PARTS) == []
 
 
 def test_a_learner_who_has_not_answered_sees_no_fact(tmp_path, learning, capsys):

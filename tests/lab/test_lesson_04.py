@@ -18,6 +18,7 @@ from hvlab.machine import Machine
 from hvlab.story.gate import judge
 from hvlab.story.walk import story_of
 from lab.lesson import Lesson
+from lab.lesson_rules import *  # noqa: F403  its tests are this lesson's, too
 
 LESSON = Lesson("04-guest-page-tables")
 PAGE, GVA = {0x7F12_3456_7000: 0x5000}, 0x7F12_3456_7ABC
@@ -39,17 +40,6 @@ PARTS = [
     ("04-answer", "04-answer"), ("04-worked", "04-W2"), ("04-E1-task", "04-E1"), ("04-E2-task", "04-E2"),
     ("04-E3-task", "04-E3"), ("04-X1-task", "04-X2"), ("04-left-out", "04-left-out"),
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("first", "last"), PARTS)
-def test_each_part_runs_alone_after_the_import_cell_and_twice_alike(first, last, tmp_path, capsys):
-    once, again = LESSON.twice(tmp_path, capsys, first, last)
-
-    assert once == again
-
-
-def test_every_code_cell_belongs_to_a_part_that_was_run_alone():
-    assert LESSON.left_alone(PARTS) == []
 
 
 # gates

@@ -6,6 +6,7 @@ from hvlab.lab import predict as asking
 from hvlab.lab.runs import r06
 from hvlab.lab.scenario import scenario, token
 from lab.lesson import Lesson
+from lab.lesson_rules import *  # noqa: F403  its tests are this lesson's, too
 
 LESSON = Lesson("06-interrupts")
 PARTS = [
@@ -14,17 +15,6 @@ PARTS = [
     ("06-ipi", "06-ipi"), ("06-real", "06-real-apic"), ("06-W0", "06-W2"), ("06-E1-task", "06-E3-eoi"),
     ("06-X1-task", "06-X2"), ("06-left-out", "06-left-out"),
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("first", "last"), PARTS)
-def test_each_part_runs_alone_after_the_import_cell_and_twice_alike(first, last, tmp_path, capsys):
-    once, again = LESSON.twice(tmp_path, capsys, first, last)
-
-    assert once == again
-
-
-def test_every_code_cell_belongs_to_a_part_that_was_run_alone():
-    assert LESSON.left_alone(PARTS) == []
 
 
 def test_a_learner_who_has_not_answered_sees_no_fact(tmp_path, learning, capsys):
