@@ -4,6 +4,7 @@ Each rule is a strip: packets that arrive, signals, packets that are read, times
 a rule costs is counted from the recorded events: entries into the hypervisor, and how long packets wait.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,9 +19,10 @@ from hvlab.story.lanes import Axis
 from hvlab.story.lens import kinds
 from hvlab.story.picture import Element, Picture, box, faint, group, wire, words
 from hvlab.story.ring_state import TO_HOST
-from hvlab.story.steps import AT, Reader
+from hvlab.story.steps import Reader
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.walk import trace_of
+from hvlab.story.where import AT
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
 
@@ -274,10 +276,12 @@ def _kinds(names: Sequence[str], used: set[str]) -> list[Kind]:
 
 def _summary(at: int, name: str) -> str:
     said = _("{rule}: {signals}, entries {entries}, a packet waits {mean} on average, {longest} at most")
-    said = said.replace("{rule}", name).replace("{mean}", f"{{mean{at}:time}}")
-    return said.replace("{longest}", f"{{longest{at}:time}}").replace("{signals}", f"{{signals{at}}}").replace(
-        "{entries}", f"{{entries{at}}}"
-    )  # fmt: skip
+    return _of(said.replace("{rule}", name), at)
+
+
+def _of(text: str, at: int) -> str:
+    """Put a rule's facts into a sentence: ``{entries}`` becomes the fact of this rule."""
+    return re.sub(r"\{(\w+)\}", rf"{{\g<1>{at}}}", text)
 
 
 # the picture ----------------------------------------------------------------------------------------------------------
@@ -344,12 +348,8 @@ def _strip(at: int, name: str, trace: Trace, axis: Axis) -> tuple[list[Element],
         _("at most {longest}"),
         _("not listened to {deaf}"),
     )
-    times = ("mean", "longest", "deaf")
     for k, text in enumerate(lines):
-        for column, _label, _kind in COLUMNS:
-            kind = ":time" if column in times else ""
-            text = text.replace(f"{{{column}}}", f"{{{column}{at}{kind}}}")
         id = f"say{at}_{k}"
         layer.append(words(id, RIGHT + 14, top + 10 + 19 * k, "", "small", WIDTH - RIGHT - 18))
-        bind.append(["say", id, text])
+        bind.append(["say", id, _of(text, at)])
     return layer, bind

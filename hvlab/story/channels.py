@@ -7,14 +7,16 @@ slot, rings, pages; and slots, packets and control pages as bytes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from hvlab.errors import BadRequest
 from hvlab.language import N_, _
+from hvlab.story.between import CALLS, FOLLOWS, BetweenLens
+from hvlab.story.between import TELLS as OF_SYNIC
 from hvlab.story.channel_panel import channel_words, channels
 from hvlab.story.frame import Fact, Frame, Kind
 from hvlab.story.gate import Gate
-from hvlab.story.host import places
+from hvlab.story.host import BOXES, places
 from hvlab.story.hostmap import Drawn, host_map
 from hvlab.story.lanes import lanes
 from hvlab.story.lens import GRAINS
@@ -23,14 +25,12 @@ from hvlab.story.pages import gpadl_pages, page_words
 from hvlab.story.ring import rings
 from hvlab.story.ring_facts import ring_words
 from hvlab.story.ring_state import ring_bytes
-from hvlab.story.steps import SYNIC, VMBUS, Reader, Step
+from hvlab.story.steps import Step
 from hvlab.story.storyboard import Storyboard
-from hvlab.story.synic_state import SYNIC_MSRS
 from hvlab.story.synic_watch import slots_pages
-from hvlab.story.system import SystemLens
 from hvlab.story.walk import of_bus, trace_of
+from hvlab.story.where import VMBUS
 from hvlab.trace.journal import Trace
-from hvlab.wire.hypercalls import CODES
 from hvlab.wire.tlfs import GuestOsId, Msr
 
 PHASES: Final = ("contact", "offer", "share pages", "open", "talk", "close")
@@ -51,13 +51,7 @@ PHASE_OF: Final = {
     "ring_begun": "open",
     "gpadl_unmapped": "close",
 }
-CALLS: Final = frozenset({CODES["PostMessage"], CODES["SignalEvent"]})
-BESIDE: Final = frozenset(
-    {"vector_raised", "vector_coalesced", "vector_delivered", "vector_delivered_and_ended", "vector_ended"}
-    | {"eoi_written", "eoi_saved", "eoi_without_interrupt", "hypercall_entered", "hypercall_returned"}
-)
-TELLS: Final = frozenset({*VMBUS, *SYNIC, *BESIDE, "memory_written", "msr_written"})
-FOLLOWS: Final = frozenset({"message_word_written", "hypercall_returned", "vector_ended"})  # go with the row before
+TELLS: Final = OF_SYNIC | VMBUS.keys()
 AHEAD: Final = {  # go with the row behind them
     "ring_word_written": frozenset(
         {"packet_written", "write_index_published", "read_index_published", "interrupt_mask_set", "pending_size_set"}
@@ -79,7 +73,6 @@ LEADS: Final = (
     *("eom_written", "slot_freed", "channel_message_taken", "write_index_published", "read_index_published"),
     *("interrupt_mask_set", "pending_size_set"),
 )
-HEARD: Final = ("event_flag_set", "event_flag_already_set", "event_flag_cleared", "flags_read", "flags_overwritten")
 PLAIN: Final = {  # of messages that are about no channel: the name and sentence of their frames
     "channel_message_sent": (
         "bus_message_sent",
@@ -94,7 +87,7 @@ ABOUT: Final = N_("Both sides share nothing but memory, hypercalls and interrupt
 
 
 @dataclass(frozen=True)
-class ChannelLens(SystemLens):
+class ChannelLens(BetweenLens):
     """Tell channel messages, shared pages, rings and doorbells.
 
     Parameters
@@ -109,7 +102,7 @@ class ChannelLens(SystemLens):
     """
 
     guest: str = ""
-    before: Trace | None = None
+    names: ClassVar = TELLS
 
     def story(
         self, what: Any, title: str = "", gates: Sequence[Gate] = (), token: str = "", about: str = ""
@@ -158,22 +151,14 @@ class ChannelLens(SystemLens):
 
     def told(self, trace: Trace) -> list[Step]:
         """Return the steps of the story."""
-        reader = Reader(trace, self.guest or guest_of(trace, self.before), self.root)
-        groups = list(self.groups(trace))
-        frame_of = {row: number for number, rows in enumerate(groups) for row in rows}
+        if not self.guest:
+            return replace(self, guest=guest_of(trace, self.before)).told(trace)
         phases, requests = course(trace)
-        found: list[Step] = []
-        for rows in groups:
-            step = reader.step(rows, frame_of, len(found), "bit")
-            lead = self.lead(trace, rows)
-            name = kind_of(trace, lead)
-            src, dst, letter = reader.move(lead)
-            found.append(
-                replace(step, lead=lead, kind=name, words=trace.facts(lead), src=src, dst=dst,
-                        letter="F" if name in HEARD else letter, phase=phases[lead], actor=int(trace.rows[lead, 2]),
-                        lane=reader.lane(lead), request=requests[lead])
-            )  # fmt: skip
-        return found
+        return [
+            replace(step, kind=kind_of(trace, step.lead), phase=phases[step.lead], lane=BOXES[step.src].lane,
+                    request=requests[step.lead])
+            for step in super().told(trace)
+        ]  # fmt: skip
 
     def lead(self, trace: Trace, rows: Sequence[int]) -> int:
         """Return the row that gives a frame its sentence."""
@@ -217,19 +202,14 @@ class ChannelLens(SystemLens):
         return name in FOLLOWS or name in RUNS.get(before, ())
 
     def tells(self, trace: Trace, row: int, pages: frozenset[int]) -> bool:
-        """Whether a row belongs to the story: of registers and of stores only those of a SynIC."""
-        name = trace.event(row).name
-        if name == "msr_written":
-            return trace.fact(row, "msr") in SYNIC_MSRS
-        if name == "memory_written":
-            return trace.fact(row, "spa") >> 12 in pages
-        if name in ("hypercall_entered", "hypercall_returned"):
+        """Whether a row belongs to the story: of hypercalls only those that carry messages and signals."""
+        if trace.event(row).name in ("hypercall_entered", "hypercall_returned"):
             return trace.fact(row, "code") in CALLS
-        return name in TELLS
+        return super().tells(trace, row, pages)
 
     def kinds(self) -> list[Kind]:
         """Return the kinds of its frames: a message that is about no channel says none."""
-        found = [replace(kind, letter="F") if kind.name in HEARD else kind for kind in super().kinds()]
+        found = super().kinds()
         by_name = {kind.name: kind for kind in found}
         return found + [replace(by_name[name], name=plain, says=_(says)) for name, (plain, says) in PLAIN.items()]
 

@@ -58,8 +58,13 @@ class Bar:
         return min(now, self.end) - self.begin if self.born <= row else 0
 
 
+def scheduled(trace: Trace) -> bool:
+    """Whether a scheduler took part."""
+    return "vp_scheduled" in trace.kinds()
+
+
 def lps_of(trace: Trace) -> int:
-    """Return how many logical processors a trace is about; 0 without a scheduler."""
+    """Return how many logical processors a trace names; 0 without a scheduler."""
     rows = trace.of("vp_scheduled", "vp_descheduled", "device_interrupt")
     return max((trace.fact(row, "lp") + 1 for row in rows), default=0)
 
@@ -130,12 +135,15 @@ def ran_and_waited(trace: Trace) -> dict[int, tuple[int, int]]:
     return {vp: (times[0], times[1]) for vp, times in found.items()}
 
 
-def gantt(trace: Trace, steps: Sequence[Step]) -> list[Drawn]:
-    """Return the strips of a trace; nothing if its scheduler did nothing, or no time passed."""
-    if not list(trace.of("vp_scheduled")) or int(trace.rows[-1, 1]) <= int(trace.rows[0, 1]):
+def gantt(trace: Trace, steps: Sequence[Step], lps: int = 0) -> list[Drawn]:
+    """Return the strips of a trace; nothing if its scheduler did nothing, or no time passed.
+
+    `lps`: how many logical processors there are; as many as the trace names if those are more.
+    """
+    if not scheduled(trace) or int(trace.rows[-1, 1]) <= int(trace.rows[0, 1]):
         return []
     axis = Axis(int(trace.rows[0, 1]), int(trace.rows[-1, 1]), left=LEFT, right=RIGHT)
-    vps, lps = vps_of(trace), lps_of(trace)
+    vps, lps = vps_of(trace), max(lps, lps_of(trace))
     tops = {("lp", lp): TOP + LANE * lp for lp in range(lps)}
     tops |= {("vp", vp): TOP + LANE * lps + 12 + ROW * at for at, vp in enumerate(vps)}
     bars = merged(bars_of(trace), axis)

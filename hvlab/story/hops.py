@@ -13,10 +13,11 @@ from hvlab.story.frame import Fact, Frame, Kind, spoken
 from hvlab.story.gate import Gate
 from hvlab.story.hostmap import Drawn
 from hvlab.story.lanes import LANES
-from hvlab.story.steps import WALK, Reader, Step
+from hvlab.story.steps import Reader, Step
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.system import SystemLens
 from hvlab.story.walk import trace_of
+from hvlab.story.where import WALK
 from hvlab.trace.events import SDM_EPT
 from hvlab.trace.hypervisor_events import TLFS_CALLS, TLFS_INTERCEPTS
 from hvlab.trace.journal import Trace

@@ -12,14 +12,15 @@ from hvlab.errors import BadRequest
 from hvlab.language import N_, _
 from hvlab.story.apics import OF_APIC, TAKEN, Sets, apics
 from hvlab.story.frame import Fact, Frame, spoken
-from hvlab.story.gantt import gantt, lps_of, runner_words
+from hvlab.story.gantt import gantt, lps_of, runner_words, scheduled
 from hvlab.story.gate import Gate
 from hvlab.story.hostmap import Drawn
 from hvlab.story.lanes import lanes
-from hvlab.story.steps import INTERRUPTS, SCHEDULING, Step
+from hvlab.story.steps import Step, requests_by_cause
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.system import SystemLens
 from hvlab.story.walk import trace_of
+from hvlab.story.where import INTERRUPTS, SCHEDULING
 from hvlab.trace.journal import Trace
 
 PHASES: Final = ("raise", "accept", "deliver", "handle", "end")
@@ -76,7 +77,16 @@ ABOUT_RUNNING: Final = N_("A bar is a stretch of time. Hatched: it could run, an
 
 @dataclass(frozen=True)
 class InterruptLens(SystemLens):
-    """Tell interrupts: APICs, scheduler and the way of each cause; grains as `SystemLens` has them."""
+    """Tell interrupts: APICs, scheduler and the way of each cause; grains as `SystemLens` has them.
+
+    Parameters
+    ----------
+    lps
+        How many logical processors the machine has: one on which nothing ran gets its strip, too. 0: as many as the
+        trace names.
+    """
+
+    lps: int = 0
 
     def story(
         self, what: Any, title: str = "", gates: Sequence[Gate] = (), token: str = "", about: str = ""
@@ -96,13 +106,10 @@ class InterruptLens(SystemLens):
 
     def told(self, trace: Trace) -> list[Step]:
         """Return the steps: each with its sub-goal; a request is what follows from one event without a cause."""
-        found: list[Step] = []
-        request = -1
-        for step in super().told(trace):
-            request += step.cause is None or request < 0
-            phase = PHASE_OF.get(trace.event(step.lead).name, "handle")
-            found.append(replace(step, phase=phase, request=request, waits=tuple(_waits(trace, step))))
-        return found
+        phase = [PHASE_OF.get(name, "handle") for name in trace.kinds()]
+        return requests_by_cause(
+            replace(step, phase=phase[step.lead], waits=tuple(_waits(trace, step))) for step in super().told(trace)
+        )
 
     def phases(self, trace: Trace) -> tuple[str, ...]:
         """Return the sub-goals of an interrupt."""
@@ -114,7 +121,11 @@ class InterruptLens(SystemLens):
         others = [replace(fact, panel=False) for fact in super().facts(trace) if fact.name not in own]
         names = set(trace.kinds())
         mine = [replace(fact, panel=fact.panel and bool(names & SHOWN.get(fact.name, names))) for fact in spoken(FACTS)]
-        return [*others, *mine, *(Fact(f"on{lp}", kind="enum:runner") for lp in range(lps_of(trace)))]
+        return [*others, *mine, *(Fact(f"on{lp}", kind="enum:runner") for lp in range(self.processors(trace)))]
+
+    def processors(self, trace: Trace) -> int:
+        """Return how many logical processors are drawn."""
+        return max(self.lps if scheduled(trace) else 0, lps_of(trace))
 
     def enums(self, trace: Trace) -> dict[str, dict[int, str]]:
         """Return the words of its facts: sets of vectors by number, who runs."""
@@ -126,11 +137,12 @@ class InterruptLens(SystemLens):
         """Return an APIC for each virtual processor, the scheduler's strips, and the lanes."""
         ordered = len(told) <= FEW
         path = lanes(told, "" if ordered else WAITS, ordered)
-        return [*apics(trace, told, Sets(), lps_of(trace)), *gantt(trace, told), path]
+        lps = self.processors(trace)
+        return [*apics(trace, told, Sets(), lps), *gantt(trace, told, lps), path]
 
     def frames(self, trace: Trace, told: Sequence[Step], drawn: Sequence[Drawn]) -> list[Frame]:
         """Return the frames: each step with its facts and those of the pictures."""
-        counts, on = dict.fromkeys(COUNTED, 0), dict.fromkeys(range(lps_of(trace)), 0)
+        counts, on = dict.fromkeys(COUNTED, 0), dict.fromkeys(range(self.processors(trace)), 0)
         waiting, more = set[int](), {"taker": 0, "kept": 0}
         found = []
         for frame, step in zip(super().frames(trace, told, drawn), told, strict=True):

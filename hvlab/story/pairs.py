@@ -19,10 +19,11 @@ from hvlab.story.lanes import LANES, Axis, placed
 from hvlab.story.ledger import TIME, counted
 from hvlab.story.lens import kinds
 from hvlab.story.picture import Element, Picture, box, faint, group, wire, words
-from hvlab.story.steps import AT, SCHEDULING, Step, steps
+from hvlab.story.steps import Step, steps
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.system import CALL, kinds_told
 from hvlab.story.walk import LEFT_OUT, of_interrupts, trace_of
+from hvlab.story.where import AT, SCHEDULING
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import say
 

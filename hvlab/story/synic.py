@@ -10,16 +10,16 @@ from typing import Any, Final
 
 from hvlab.errors import BadRequest
 from hvlab.language import N_, _
-from hvlab.story.frame import Fact, Frame, Kind, Page, spoken
+from hvlab.story.between import CALLS, FOLLOWS, BetweenLens
+from hvlab.story.frame import Fact, Frame, Page, spoken
 from hvlab.story.gate import Gate
 from hvlab.story.host import places
 from hvlab.story.hostmap import Drawn
 from hvlab.story.lens import GRAINS
-from hvlab.story.steps import SYNIC, Reader, Step
+from hvlab.story.steps import Step, requests_by_cause
 from hvlab.story.storyboard import Storyboard
-from hvlab.story.synic_state import SYNIC_MSRS
 from hvlab.story.synic_watch import Watch, slots_pages
-from hvlab.story.system import SystemLens, kinds_told
+from hvlab.story.system import kinds_told
 from hvlab.story.walk import trace_of
 from hvlab.trace.journal import Trace
 from hvlab.wire.hypercalls import CODES
@@ -41,12 +41,6 @@ ARRIVES: Final = frozenset(
     {"message_posted", "message_announced", "message_refused", "slot_filled", "message_taken", "timer_expired"}
     | {"event_flag_set", "event_flag_already_set", "signal_refused", "signal_dropped", "routine_begun"}
 )
-BESIDE: Final = frozenset(
-    {"vector_raised", "vector_coalesced", "vector_delivered", "vector_delivered_and_ended", "vector_ended"}
-    | {"eoi_written", "eoi_saved", "eoi_without_interrupt", "hypercall_entered", "hypercall_returned"}
-)
-TELLS: Final = frozenset({*SYNIC, *BESIDE, "memory_written", "msr_written"})
-FOLLOWS: Final = frozenset({"message_word_written", "hypercall_returned", "vector_ended"})  # go with the row before
 AHEAD: Final = {  # go with the row behind them
     "memory_written": frozenset({"slot_freed", "flags_overwritten"}),
     "msr_written": frozenset({"eom_written"}),
@@ -61,10 +55,6 @@ LEADS: Final = (
     *("eom_written", "slot_freed", "flags_overwritten", "message_taken"),
 )
 QUEUE_LEADS: Final = ("message_queued", "slot_filled", "timer_expired")
-OF_FLAGS: Final = frozenset(
-    {"event_flag_set", "event_flag_already_set", "event_flag_cleared", "flags_read", "flags_overwritten"}
-)
-CALLS: Final = frozenset({CODES["PostMessage"], CODES["SignalEvent"]})
 FACTS: Final = (
     Fact("ending", N_("The last message or signal"), "enum:endings", True),
     Fact("posts", N_("Posts"), "dec", True),
@@ -84,7 +74,7 @@ ABOUT: Final = N_("A message fills a slot of 256 bytes; a signal sets one bit. B
 
 
 @dataclass(frozen=True)
-class SynicLens(SystemLens):
+class SynicLens(BetweenLens):
     """Tell messages, signals and timers.
 
     Parameters
@@ -95,8 +85,6 @@ class SynicLens(SystemLens):
     before
         What was recorded earlier: registers, pages and wires as they are when the story begins.
     """
-
-    before: Trace | None = None
 
     def story(
         self, what: Any, title: str = "", gates: Sequence[Gate] = (), token: str = "", about: str = ""
@@ -132,24 +120,9 @@ class SynicLens(SystemLens):
         )
 
     def told(self, trace: Trace) -> list[Step]:
-        """Return the steps of the story."""
-        reader = Reader(trace, self.guest, self.root)
-        groups = list(self.groups(trace))
-        frame_of = {row: number for number, rows in enumerate(groups) for row in rows}
-        found: list[Step] = []
-        request = -1
-        for rows in groups:
-            step = reader.step(rows, frame_of, len(found), "bit")
-            lead = self.lead(trace, rows)
-            name = trace.event(lead).name
-            request += step.cause is None or request < 0
-            src, dst, letter = reader.move(lead)
-            found.append(
-                replace(step, lead=lead, kind=name, words=trace.facts(lead), src=src, dst=dst,
-                        letter="F" if name in OF_FLAGS else letter, phase=phase_of(trace, rows, name),
-                        actor=int(trace.rows[lead, 2]), request=request)
-            )  # fmt: skip
-        return found
+        """Return the steps of the story: a request is what follows from one event without a cause."""
+        found = [replace(step, phase=phase_of(trace, step.rows, step.kind)) for step in super().told(trace)]
+        return requests_by_cause(found)
 
     def lead(self, trace: Trace, rows: Sequence[int]) -> int:
         """Return the row that gives a frame its sentence."""
@@ -182,25 +155,12 @@ class SynicLens(SystemLens):
         if frame:
             yield tuple(frame)
 
-    def tells(self, trace: Trace, row: int, pages: frozenset[int]) -> bool:
-        """Whether a row belongs to the story: of registers and of stores only those of a SynIC."""
-        name = trace.event(row).name
-        if name == "msr_written":
-            return trace.fact(row, "msr") in SYNIC_MSRS
-        if name == "memory_written":
-            return trace.fact(row, "spa") >> 12 in pages
-        return name in TELLS
-
     def phases(self, trace: Trace) -> tuple[str, ...]:
         """Return the sub-goals of what the trace holds."""
         names = set(trace.kinds())
         signals = bool(names & {"event_flag_set", "event_flag_already_set", "signal_refused", "signal_dropped"})
         messages = bool(names & {"message_posted", "slot_filled", "message_refused", "message_queued"})
         return (*(MESSAGE_PHASES if messages or not signals else ()), *(SIGNAL_PHASES if signals else ()))
-
-    def kinds(self) -> list[Kind]:
-        """Return the kinds of its frames: flags have a token of their own."""
-        return [replace(kind, letter="F") if kind.name in OF_FLAGS else kind for kind in super().kinds()]
 
     def facts(self, trace: Trace) -> list[Fact]:
         """Return its facts, beside those of the pictures."""

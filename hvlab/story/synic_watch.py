@@ -7,7 +7,7 @@ from hvlab.language import N_, _
 from hvlab.story.frame import Page
 from hvlab.story.hostmap import Drawn
 from hvlab.story.lanes import lanes
-from hvlab.story.steps import SYNIC, Step
+from hvlab.story.steps import Step
 from hvlab.story.synic_panel import FlagSets, Scope, Slots, facts_of, modes, panel, strip, values
 from hvlab.story.synic_state import (
     DELIVERED,
@@ -25,6 +25,7 @@ from hvlab.story.synic_state import (
     Office,
 )
 from hvlab.story.synic_wires import MOST_WIRES, wire_values, wires
+from hvlab.story.where import SYNIC
 from hvlab.trace.journal import Trace
 from hvlab.wire.synic import PAYLOAD
 from hvlab.wire.tlfs import MessageHeader, Msr

@@ -16,9 +16,10 @@ from hvlab.story.hostmap import Drawn, host_map
 from hvlab.story.lanes import LANES, lanes
 from hvlab.story.lens import kinds
 from hvlab.story.owners import owner_enums, owners
-from hvlab.story.steps import AT, CALL_PHASES, INTERCEPT_PHASES, TOLD, VMBUS, WALK_PHASES, Step, steps
+from hvlab.story.steps import CALL_PHASES, INTERCEPT_PHASES, TOLD, WALK_PHASES, Step, steps
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.walk import LEFT_OUT, trace_of
+from hvlab.story.where import AT, VMBUS
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import ENUMS as WORDS
 

@@ -16,6 +16,7 @@ from hvlab.story.gate import Gate
 from hvlab.story.lens import PLACES, groups, kinds, ruler
 from hvlab.story.square import enums, square
 from hvlab.story.storyboard import Storyboard
+from hvlab.story.where import INTERRUPTS, SCHEDULING, VMBUS
 from hvlab.trace.journal import Trace
 from hvlab.wire.x64 import EptEntry, EptQualification, PageFaultCode, PageTableEntry
 
@@ -192,16 +193,12 @@ def story_of(what: Any, grain: str = "event", title: str = "", lens: Any = None)
 
 def of_interrupts(trace: Trace) -> bool:
     """Whether a trace tells of interrupts or of the scheduler, and of nothing else that software does."""
-    from hvlab.story.steps import INTERRUPTS, SCHEDULING  # that module reads a lens of this one
-
     names = set(trace.kinds())
     return bool(names & {*INTERRUPTS, *SCHEDULING}) and not names & (OF_MACHINE | frozenset(PHASE_OF))
 
 
 def of_bus(trace: Trace) -> bool:
     """Whether a trace tells of a VMBus: of channels, shared pages or rings."""
-    from hvlab.story.steps import VMBUS  # that module reads a lens of this one
-
     return bool(VMBUS.keys() & set(trace.kinds()))
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from hvlab.errors import BadRequest
-from hvlab.lab.bells import doorbells
 from hvlab.lab.bus import bus
+from hvlab.lab.doorbells import doorbells
 from hvlab.story.bells import bells, price_of, prices
 
 

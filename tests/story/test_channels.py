@@ -11,8 +11,8 @@ from hvlab.story.channels import AHEAD, FOLLOWS, LEADS, PHASES, TELLS, ChannelLe
 from hvlab.story.compare import compare
 from hvlab.story.message import lines_of
 from hvlab.story.picture import alt_at, changes_at
-from hvlab.story.steps import AT, VMBUS
 from hvlab.story.walk import story_of
+from hvlab.story.where import AT, VMBUS
 from hvlab.trace import vmbus_events
 from hvlab.trace.event import CATALOGUE
 from hvlab.trace.journal import Trace

@@ -272,6 +272,21 @@ def test_a_masked_pin_loses_an_edge_and_keeps_a_level():
     )
 
 
+def test_a_logical_processor_on_which_nothing_ran_has_a_strip_where_the_lens_knows_of_it():
+    trace = busy(kind="core", lps=2)  # threads of one core; each guest has one virtual processor
+    names, every = (
+        {one["name"] for one in lens.story(trace).scene["facts"]} for lens in (InterruptLens(), InterruptLens(lps=2))
+    )
+    story = InterruptLens(lps=2).story(trace)
+    drawn = next(one for one in story.scene["pictures"] if one["name"] == "Scheduler")
+
+    assert every - names == {"on1"} and story.value("on1") == 0
+    assert [one[4] for one in drawn["layer"] if one[4] in ("processor 0", "processor 1")] == [
+        "processor 0",
+        "processor 1",
+    ]
+
+
 @pytest.mark.parametrize(
     "wrong", [lambda: busy(weight=0), lambda: busy(kind="root"), lambda: two_guests("C"), lambda: busy(lps=3)]
 )

@@ -4,11 +4,12 @@ import pytest
 
 from hvlab.errors import BadRequest
 from hvlab.lab.letters import MESSAGES, letters
+from hvlab.story.between import TELLS
 from hvlab.story.compare import compare
 from hvlab.story.picture import alt_at
-from hvlab.story.steps import SYNIC
-from hvlab.story.synic import LEADS, PHASE_OF, TELLS, SynicLens, of_synic, synic_story
+from hvlab.story.synic import LEADS, PHASE_OF, SynicLens, of_synic, synic_story
 from hvlab.story.walk import story_of
+from hvlab.story.where import SYNIC
 from hvlab.trace.journal import Trace
 from hvlab.wire.tlfs import Status
 

@@ -7,9 +7,10 @@ import pytest
 
 from hvlab.errors import BadRequest
 from hvlab.story.host import BOXES, caller_of
-from hvlab.story.steps import AT, CALL_PHASES, INTERCEPT_PHASES, steps
+from hvlab.story.steps import CALL_PHASES, INTERCEPT_PHASES, steps
 from hvlab.story.system import SystemLens, create_child, one_intercept, one_load, power_on
 from hvlab.story.walk import story_of
+from hvlab.story.where import AT
 from hvlab.trace.event import CATALOGUE, COLUMNS
 from hvlab.trace.journal import Trace
 from story.machines import runs
