@@ -13,7 +13,7 @@ from hvlab.language import N_, _
 from hvlab.story.frame import Fact, Frame, Kind, spoken
 from hvlab.story.gate import Gate
 from hvlab.story.lens import GRAINS, PLACES, kinds, ruler
-from hvlab.story.picture import Element, Picture, box, words
+from hvlab.story.picture import Element, Picture, box, wire, words
 from hvlab.story.storyboard import Storyboard
 from hvlab.story.walk import trace_of
 from hvlab.trace.events import GUEST
@@ -89,6 +89,11 @@ FACTS: Final = (
 )
 BEFORE: Final = Kind("before", N_("VP {actor} is about to begin."), rule="TLFS, hypercall interface", letter="H")
 LIST_WIDTH: Final = 288
+REGISTERS: Final = (
+    ("RIP", "rip", "enum:rip"),
+    *((name, name.lower(), "hex") for name in ("RCX", "RDX", "R8", "RAX")),
+)
+Part = tuple[list[Element], list[Element]]
 ABOUT: Final = N_("Left: the caller's registers. Right: what the hypervisor does. Below: the bits of RCX and RAX.")
 
 
@@ -253,6 +258,18 @@ class Teller:
 
 def picture() -> Picture:
     """Return the drawing: the caller's registers, the page, the hypervisor with the list, the parent."""
+    parts = (_boxes(), _handler(), _parent_and_trap(), _rulers(), _registers())
+    layer, bind = ([one for part in parts for one in part[at]] for at in (0, 1))
+    alt = _(
+        "The caller's RIP is {rip:enum:rip}, RCX {rcx:hex}, RDX {rdx:hex}, R8 {r8:hex}, RAX {rax:hex}. "
+        "The hypercall page {page:enum:page_state}. The hypervisor: {status:enum:reply}, {done} of {count} elements "
+        "done, entered {entries} times. Exception: {trap:enum:trap}. The parent gets {post:enum:post}."
+    )
+    return Picture(_("Call"), _("A call and its registers"), 844, 230, layer, bind, alt)
+
+
+def _boxes() -> Part:
+    """The caller, and the hypercall page between it and the hypervisor."""
     layer: list[Element] = [
         box("caller", 8, 8, 274, 214),
         words("", 20, 30, _("Caller"), "label title", 240),
@@ -260,6 +277,13 @@ def picture() -> Picture:
         words("", 324, 30, _("Hypercall page"), "label title", 180),
         words("pagestate", 324, 54, "", "small", 182),
         words("", 324, 72, _("of the hypervisor, read-only"), "small soft", 182),
+    ]
+    return layer, [["text", "pagestate", "page", "enum:page_state"], ["lit", "pagebox", "page", [COVERS]]]
+
+
+def _handler() -> Part:
+    """The hypervisor: what it answers, and how far it is in the list of a rep call."""
+    layer: list[Element] = [
         box("handler", 544, 8, 292, 140),
         words("", 556, 30, _("Hypervisor"), "label title", 270),
         words("cpuid", 556, 54, "", "small code"),
@@ -269,18 +293,8 @@ def picture() -> Picture:
         box("listbox", 546, 108, LIST_WIDTH, 12, "cell"),
         box("listdone", 546, 108, 0, 12, "cell hatched"),
         words("entered", 556, 138, "", "small soft", 274),
-        box("parentbox", 544, 164, 292, 58),
-        words("", 556, 186, _("Parent"), "label title", 270),
-        words("message", 556, 208, "", "small", 274),
-        box("trapbox", 312, 164, 202, 58),
-        words("", 324, 186, _("Exception"), "label title", 180),
-        words("trap", 324, 208, "", "small code"),
-        ["path", "out", "wire", {"d": "M282 45H312"}, ""],
-        ["path", "in", "wire", {"d": "M514 45H544"}, ""],
     ]
     bind: list[Element] = [
-        ["text", "pagestate", "page", "enum:page_state"],
-        ["lit", "pagebox", "page", [COVERS]],
         ["lit", "handler", "heard"],
         ["say", "cpuid", _("CPUID leaf 1, ECX bit 31: {present}")],
         ["show", "cpuid", "told"],
@@ -290,37 +304,58 @@ def picture() -> Picture:
         ["say", "answer", _("Answer: {status:enum:reply}")],
         ["changed", "answer", "status"],
         ["say", "progress", _("{done} of {count} elements done")],
-        ["show", "progress", "count"],
-        ["show", "listbox", "count"],
-        ["show", "listdone", "count"],
+        *(["show", id, "count"] for id in ("progress", "listbox", "listdone")),
         ["attr", "listdone", "width", "share", 1, 0],
         ["say", "entered", _("entries for this call: {entries}")],
         ["show", "entered", "entries"],
+    ]
+    return layer, bind
+
+
+def _parent_and_trap() -> Part:
+    """What comes of a call that is no call: a message to the parent, or an exception of the caller."""
+    layer: list[Element] = [
+        box("parentbox", 544, 164, 292, 58),
+        words("", 556, 186, _("Parent"), "label title", 270),
+        words("message", 556, 208, "", "small", 274),
+        box("trapbox", 312, 164, 202, 58),
+        words("", 324, 186, _("Exception"), "label title", 180),
+        words("trap", 324, 208, "", "small code"),
+        wire("out", "M282 45H312"),
+        wire("in", "M514 45H544"),
+    ]
+    bind: list[Element] = [
         ["say", "message", _("gets {post:enum:post}")],
         ["card", "caller", "guest"],
         ["card", "handler", "hypervisor"],
         ["lit", "parentbox", "post"],
         ["text", "trap", "trap", "enum:trap"],
         ["lit", "trapbox", "trap"],
-        ["ruler", "rcx-bits", "rcx", {"fact": "seen", "cases": {"1": "HypercallControl"}, "else": ""}],
-        ["ruler", "rax-bits", "rax", {"fact": "rip", "cases": {str(BEHIND): "HypercallResult"}, "else": ""}],
-        ["ruler", "msr-bits", "msr", {"fact": "register", "cases": {"1": "HypercallMsr"}, "else": ""}],
     ]
-    for at, (label, fact, kind) in enumerate(
-        (("RIP", "rip", "enum:rip"), ("RCX", "rcx", "hex"), ("RDX", "rdx", "hex"), ("R8", "r8", "hex"),
-         ("RAX", "rax", "hex"))
-    ):  # fmt: skip
-        layer += [
-            words("", 20, 64 + 34 * at, label, "small soft"),
-            words(f"v-{fact}", 66, 64 + 34 * at, "", "label code"),
-        ]
-        bind += [["text", f"v-{fact}", fact, kind], ["changed", f"v-{fact}", fact]]
-    alt = _(
-        "The caller's RIP is {rip:enum:rip}, RCX {rcx:hex}, RDX {rdx:hex}, R8 {r8:hex}, RAX {rax:hex}. "
-        "The hypercall page {page:enum:page_state}. The hypervisor: {status:enum:reply}, {done} of {count} elements "
-        "done, entered {entries} times. Exception: {trap:enum:trap}. The parent gets {post:enum:post}."
+    return layer, bind
+
+
+def _rulers() -> Part:
+    """The words of the call, bit by bit, as soon as there is something in them."""
+    rulers = (
+        ("rcx-bits", "rcx", "seen", "1", "HypercallControl"),
+        ("rax-bits", "rax", "rip", str(BEHIND), "HypercallResult"),
+        ("msr-bits", "msr", "register", "1", "HypercallMsr"),
     )
-    return Picture(_("Call"), _("A call and its registers"), 844, 230, layer, bind, alt)
+    bind: list[Element] = [
+        ["ruler", id, fact, {"fact": by, "cases": {now: word}, "else": ""}] for id, fact, by, now, word in rulers
+    ]
+    return [], bind
+
+
+def _registers() -> Part:
+    """The caller's registers."""
+    layer, bind = list[Element](), list[Element]()
+    for at, (label, fact, kind) in enumerate(REGISTERS):
+        y = 64 + 34 * at
+        layer += [words("", 20, y, label, "small soft"), words(f"v-{fact}", 66, y, "", "label code")]
+        bind += [["text", f"v-{fact}", fact, kind], ["changed", f"v-{fact}", fact]]
+    return layer, bind
 
 
 def call_story(what: Any, grain: str = "event", title: str = "") -> Storyboard:
