@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from hvlab.hypervisor.intercept import second_level_fault
 from hvlab.hypervisor.partition import Fault
 
 BOTH = R | W
+T = TypeVar("T")
 
 
 class Window:
@@ -69,17 +70,26 @@ class Window:
         `places` holds the word in `mem` at which each page begins, then the SPA of each. `rows` is the most that the
         entry point tells.
         """
-        hv, outer = self._hv, self._hv.cause
-        self.user._runs()
-        with hv.action(self.user.number):
-            if fault := self.resolve():
-                return fault
-            hv.cause = outer
+        hv = self._hv
+
+        def call() -> int:
             hv.make_room(rows)
             answer = entry(hv.state, hv.mem, hv.trace, self.user.number, hv.cause, self._places, *args)
             if hv.walked_unseen or not hv.walked.isdisjoint(self._spns):
                 hv.unsettled = True  # a walker read one of these pages as a table
-        return int(answer)
+            return int(answer)
+
+        return self._reaching(call)
+
+    def _reaching(self, use: Callable[[], T]) -> T | Fault:
+        """Use the pages, if they are there, as one action of the user's; its cause is the one that held outside."""
+        outer = self._hv.cause
+        self.user._runs()
+        with self._hv.action(self.user.number):
+            if fault := self.resolve():
+                return fault
+            self._hv.cause = outer
+            return use()
 
     @property
     def spas(self) -> list[int]:
@@ -92,23 +102,17 @@ class Window:
 
     def read(self, offset: int, count: int) -> bytes | Fault:
         """Read bytes from a place in the window."""
-        self.user._runs()
-        with self._hv.action(self.user.number):
-            if fault := self.resolve():
-                return fault
-            return b"".join(self._hv.memory.read(spa, size) for spa, _, size, _ in self._parts(offset, count))
+        fetch, parts = self._hv.memory.read, self._parts(offset, count)
+        return self._reaching(lambda: b"".join(fetch(spa, size) for spa, _, size, _ in parts))
 
     def write(self, offset: int, data: bytes) -> Fault | None:
         """Write bytes to a place in the window."""
-        hv, outer = self._hv, self._hv.cause
-        self.user._runs()
-        with hv.action(self.user.number):
-            if fault := self.resolve():
-                return fault
-            hv.cause = outer
+
+        def store() -> None:
             for spa, done, size, gpa in self._parts(offset, len(data)):
-                hv.store(spa, data[done : done + size], gva=gpa)
-        return None
+                self._hv.store(spa, data[done : done + size], gva=gpa)
+
+        return self._reaching(store)
 
     def _parts(self, offset: int, count: int) -> Iterator[tuple[int, int, int, int]]:
         """Split a range at page borders: (SPA, place in the data, bytes, GPA)."""

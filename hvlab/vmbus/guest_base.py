@@ -77,10 +77,8 @@ class GuestState:
     next_gpadl: int = vmbus.FIRST_GPADL
     sockets: dict[bytes, int | None] = field(default_factory=dict)  # endpoint -> status
     modified: int | None = None  # of MODIFY_CONNECTION_RESPONSE
-    closed: set[int] = field(default_factory=set)  # reserved channels that were closed
     outbox: Outbox = field(default_factory=Outbox)
     frames: list[int] = field(default_factory=list)  # pages that nobody uses
-    statuses: list[int] = field(default_factory=list)  # what its posts answered
 
 
 class GuestBase:
@@ -146,9 +144,7 @@ class GuestBase:
         to = self.state.post_to if connection is None else connection
         row = self.vp.tell("channel_message_sent", **words, connection=to)
         with self.vp.because(row):
-            status = self.state.outbox.send(self.boxes[self.cpu], to, data)
-        self.state.statuses.append(int(status))
-        return status
+            return self.state.outbox.send(self.boxes[self.cpu], to, data)
 
     def enter(self, channel: Offered, state: State) -> None:
         """Move a channel to a state, and tell it."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from hvlab.errors import BadRequest
 from hvlab.vmbus.host_base import FAILED, HostChannel
 from hvlab.vmbus.host_pages import HostPages
+from hvlab.vmbus.monitor import TRIGGERS
 from hvlab.vmbus.offer import NO_MONITOR, Device
 from hvlab.vmbus.states import Connection, Refusal, State
 from hvlab.wire import vmbus
@@ -94,7 +95,7 @@ class Host(HostPages):
         self.state.ids[channel.channel_id] = channel.number
         device, taken = channel.device, set(self.state.watch.triggers)
         if device.monitored:
-            channel.trigger = next((t for t in range(128) if t not in taken), -1)
+            channel.trigger = next((t for t in range(TRIGGERS) if t not in taken), -1)
             if channel.trigger >= 0:
                 self.state.watch.triggers[channel.trigger] = (channel.channel_id, device.latency)
                 self.write_trigger(channel)
@@ -117,21 +118,24 @@ class Host(HostPages):
     # the connection --------------------------------------------------------------------------------------------------
 
     def _contact(self, body: Any, tail: bytes) -> Answer:
-        """INITIATE_CONTACT: whatever there was before is reset first."""
-        self._reset()
-        self.state.outbox.waiting.clear()
+        """INITIATE_CONTACT: whatever there was before is reset first, unless the contact is not for us or too short.
+
+        Source: openvmm handle_initiate_contact and initiate_contact.
+        """
         version, late = body.version, isinstance(body, vmbus.InitiateContact5 | vmbus.InitiateContact6)
         sint = body.target_sint if late else vmbus.SINT
         target = body.target_vp if version >= vmbus.BY_NAME["3.0"].value else 0
-        if late and (sint != vmbus.SINT or body.target_vtl):
-            known = 0 < sint < 16 and target < self.ground.vps and not body.target_vtl
-            return self._answer(0, (target, sint) if known else None)
-        if version not in self.speaks:
-            self.vp.tell("version_refused", version=version)
-            return self._answer(0, None if target >= self.ground.vps else (target, vmbus.SINT))
         wanted = body.feature_flags if late and version >= vmbus.V6 else 0
         if wanted & vmbus.FeatureFlags.mask("client_id") and not isinstance(body, vmbus.InitiateContact6):
             return Refusal.TOO_SHORT
+        if late and (sint != vmbus.SINT or body.target_vtl):
+            known = 0 < sint < 16 and target < self.ground.vps and not body.target_vtl
+            return self._answer(0, (target, sint) if known else None)
+        self._reset()
+        self.state.outbox.waiting.clear()
+        if version not in self.speaks:
+            self.vp.tell("version_refused", version=version)
+            return self._answer(0, None if target >= self.ground.vps else (target, vmbus.SINT))
         if target >= self.ground.vps:
             self._answer(version, None, 0, FAILED)
             return Refusal.NO_SUCH_VP
@@ -235,17 +239,19 @@ class Host(HostPages):
     # a channel -------------------------------------------------------------------------------------------------------
 
     def _channel(self, body: Any, tail: bytes) -> Answer:
-        """Find the channel, then what its state does with the message."""
+        """Find the channel, then what its state does with the message.
+
+        A move has an answer always (openvmm handle_modify_channel), all else that fits nowhere has none.
+        """
         number = self.state.ids.get(body.channel_id)
-        if number is None:
-            return Refusal.UNKNOWN_CHANNEL
-        channel = self.state.channels[number]
-        handler = CHANNELS.get((channel.state, type(body).number))
-        if handler is not None:
-            return handler(self, channel, body, tail)
-        if type(body).number == vmbus.ModifyChannel.number:
-            return self._not_modified(channel, Refusal.NOT_NOW)
-        return Refusal.RESCINDED if channel.state == State.RESCINDED else Refusal.NOT_NOW
+        why, moves = Refusal.UNKNOWN_CHANNEL, isinstance(body, vmbus.ModifyChannel)
+        if number is not None:
+            channel = self.state.channels[number]
+            handler = CHANNELS.get((channel.state, type(body).number))
+            if handler is not None:
+                return handler(self, channel, body, tail)
+            why = Refusal.RESCINDED if channel.state == State.RESCINDED and not moves else Refusal.NOT_NOW
+        return self._not_modified(body.channel_id, why) if moves else why
 
     def _open(self, channel: HostChannel, body: Any, tail: bytes) -> Answer:
         """OPENCHANNEL: rings in a page list of this channel, a VP that exists, and a connection to signal it."""
@@ -301,15 +307,15 @@ class Host(HostPages):
     def _modify(self, channel: HostChannel, body: Any, tail: bytes) -> Answer:
         """MODIFYCHANNEL: from here on another VP is signalled."""
         if channel.reserved is not None or (body.target_vp >= self.ground.vps and body.target_vp != vmbus.NO_VP):
-            return self._not_modified(channel, Refusal.NOT_NOW if channel.reserved else Refusal.NO_SUCH_VP)
+            return self._not_modified(body.channel_id, Refusal.NOT_NOW if channel.reserved else Refusal.NO_SUCH_VP)
         channel.target_vp = body.target_vp
         if self.state.version >= vmbus.V5_3:
             self.say(vmbus.ModifyChannelResponse, channel_id=channel.channel_id, status=0)
         return None
 
-    def _not_modified(self, channel: HostChannel, why: Refusal) -> Answer:
+    def _not_modified(self, channel_id: int, why: Refusal) -> Answer:
         if self.state.version >= vmbus.V5_3:
-            self.say(vmbus.ModifyChannelResponse, channel_id=channel.channel_id, status=BAD)
+            self.say(vmbus.ModifyChannelResponse, channel_id=channel_id, status=BAD)
         return why
 
     def _released(self, channel: HostChannel, body: Any, tail: bytes) -> Answer:

@@ -110,7 +110,6 @@ class HostState:
     outbox: Outbox = field(default_factory=Outbox)
     watch: Watch = field(default_factory=Watch)
     offers: int = 0
-    answered: int = 0
 
 
 class HostBase:

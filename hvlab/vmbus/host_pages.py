@@ -52,12 +52,15 @@ class HostPages(HostBase):
         return Refusal.RESCINDED
 
     def gpadl_teardown(self, channel: HostChannel, body: Any, tail: bytes) -> Answer:
-        """GPADL_TEARDOWN: not while the rings of an open channel lie there."""
+        """GPADL_TEARDOWN: not while the rings of an open channel lie there, and not of a reserved channel.
+
+        Source: openvmm handle_gpadl_teardown; that pages in use are refused, and not let go of later, is ours.
+        """
         pages = self.state.gpadls.get((body.gpadl_id, channel.number))
         if pages is None:
             known = any(handle == body.gpadl_id for handle, _ in self.state.gpadls)
             return Refusal.GPADL_OF_ANOTHER if known else Refusal.UNKNOWN_GPADL
-        if pages.state != Gpadl.LIVE:
+        if pages.state != Gpadl.LIVE or channel.reserved is not None:
             return Refusal.NOT_NOW
         if pages.in_use:
             return Refusal.GPADL_IN_USE

@@ -199,10 +199,6 @@ class Ring:
     def _do(self, op: int, arena: npt.NDArray[np.int64], value: int = 0, rows: int = 64) -> int | Fault:
         return self.window.run(entry.operation(), self.record, I(op), arena, I(value), rows=rows)
 
-    def counted(self, name: str) -> int:
-        """Return a counter of this end: packets, bytes, signals, saved, refused."""
-        return int(self.record[name][0])
-
 
 class Writer(Ring):
     """The end that writes."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hvlab.kernel import I
 from hvlab.trace.event import COLUMNS
-from hvlab.vmbus.engine import storm as engine
+from hvlab.vmbus.engine import hostile
 from hvlab.vmbus.engine.words import END
 
 Words = npt.NDArray[np.int64]
@@ -42,13 +42,13 @@ class Storm:
 
 def _one(seed: int, inputs: int, run: Callable[..., Any]) -> Storm:
     """Meet inputs with one ring: guard, control page, data, guard."""
-    guard = int(engine.GUARD)
+    guard = int(hostile.GUARD)
     mem = np.zeros(2 * guard + 512 + SIZE // 8, np.int64)
-    mem[:guard], mem[-guard:] = engine.SENTINEL, engine.SENTINEL
+    mem[:guard], mem[-guard:] = hostile.SENTINEL, hostile.SENTINEL
     places, end = np.array([guard, guard + 512, 0, 0x1000], np.int64), np.zeros(1, END)
     mem[guard + 8] = 1  # the writer can wait for room
     end["size"], end["limit"] = SIZE, SIZE
-    arena, seen = np.zeros(SIZE // 8 + guard, np.int64), np.zeros((engine.KINDS + 1, engine.VERDICTS), np.int64)
+    arena, seen = np.zeros(SIZE // 8 + guard, np.int64), np.zeros((hostile.KINDS + 1, hostile.VERDICTS), np.int64)
     state, broken, first, done = np.zeros(1, STATE), 0, (0, 0), 0
     while done < inputs:
         part = min(SLICE, inputs - done)
@@ -59,7 +59,7 @@ def _one(seed: int, inputs: int, run: Callable[..., Any]) -> Storm:
     return Storm(inputs, broken, seen[:-1], first)
 
 
-def meet(inputs: int, seed: int = 1, threads: int = 2, run: Callable[..., Any] = engine.storm) -> Storm:
+def meet(inputs: int, seed: int = 1, threads: int = 2, run: Callable[..., Any] = hostile.storm) -> Storm:
     """Meet hostile inputs; the same seed and number of threads meet the same ones."""
     shares = [inputs // threads + (k < inputs % threads) for k in range(threads)]
     seeds = [(seed * 2 + 1) * 0x9E37_79B9 + k * 0x1234_5677 for k in range(threads)]

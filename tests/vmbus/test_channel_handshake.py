@@ -38,8 +38,8 @@ def test_a_host_without_connection_4_is_found_by_going_down_to_4_1():
     world = World(version="5.3", connections=(1,))
 
     assert world.connect().value == "4.1"
-    refused = [Status(status) for status in world.guest.state.statuses]
-    assert refused == [Status.INVALID_CONNECTION_ID] * 4 + [Status.SUCCESS]
+    posted = [words["status"] for words in world.events("hypercall_returned")]
+    assert posted[:5] == [Status.INVALID_CONNECTION_ID] * 4 + [Status.SUCCESS]
     assert world.answers() == [15]
 
 
@@ -149,6 +149,24 @@ def test_features_with_a_client_id_need_the_long_contact():
     world.say(vmbus.InitiateContact5, connection=4, version=vmbus.V6, target_sint=2, feature_flags=flags)
 
     assert world.refusals() == ["too short"] and world.host.state.version == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "answers"),
+    [
+        ({"target_sint": 7}, [15]),
+        ({"target_vtl": 2}, [15]),
+        ({"version": vmbus.V6, "feature_flags": int(vmbus.FeatureFlags.mask("client_id"))}, []),
+    ],
+)
+def test_a_contact_that_is_not_for_this_host_or_too_short_leaves_the_connection_as_it_is(fields, answers):
+    world = World().begun("scsi")
+    before = repr(world.host.state)
+    world.say(vmbus.InitiateContact5, connection=4, **({"version": vmbus.V5_3, "target_sint": 2} | fields))
+
+    assert world.answers() == answers and repr(world.host.state) == before
+    world.send(b"still there")
+    assert world.host.ends[1].inbox[0].data[:11] == b"still there"
 
 
 def test_messages_go_to_the_virtual_processor_that_the_contact_named():

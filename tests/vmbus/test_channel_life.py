@@ -130,13 +130,16 @@ def test_moves_are_unknown_below_4_1():
     assert (world.refusals(), world.answers()) == (["not in this version"], [])
 
 
-@pytest.mark.parametrize(("channel", "vp", "why"), [(1, 7, "no such VP"), (2, 0, "not in this state")])
+@pytest.mark.parametrize(
+    ("channel", "vp", "why"), [(1, 7, "no such VP"), (2, 0, "not in this state"), (9, 0, "unknown channel")]
+)
 def test_a_move_that_cannot_be_is_answered_with_a_failure(channel, vp, why):
     world = World().begun("scsi")
     world.say(vmbus.ModifyChannel, channel_id=channel, target_vp=vp)
 
     assert world.refusals()[0] == why and world.answers() == [24]
-    assert world.events("channel_message_sent")[-1]["status"] == BAD
+    answer = world.events("channel_message_sent")[-1]
+    assert (answer["channel"], answer["status"]) == (channel, BAD)
 
 
 def test_further_channels_of_a_device_have_its_instance_an_index_and_vps_of_their_own():
@@ -327,8 +330,19 @@ def test_ordinary_messages_do_not_touch_a_reserved_channel(kind):
     fields = {"gpadl_id": 0xE1E10} if kind is vmbus.GpadlTeardown else {}
     world.say(kind, channel_id=1, **fields)
 
-    assert world.refusals() in (["not in this state"], ["GPADL in use"])
+    assert world.refusals() == ["not in this state"]
     assert list(world.host.ends) == [1]
+
+
+def test_no_page_list_of_a_reserved_channel_is_torn_down_even_one_that_holds_no_rings():
+    world = World().begun()
+    world.share(4)
+    with world._line():
+        world.guest.open_reserved(1)
+    world.say(vmbus.GpadlTeardown, channel_id=1, gpadl_id=0xE1E10)
+
+    assert (world.refusals(), world.answers()) == (["not in this state"], [])
+    assert not world.host.state.gpadls[0xE1E10, 1].in_use
 
 
 def test_an_open_channel_is_not_closed_as_a_reserved_one():

@@ -8,8 +8,7 @@ import pytest
 
 from hvlab.kernel import PLAIN, plain
 from hvlab.vmbus import storm
-from hvlab.vmbus.engine import ranges, reader, words, writer
-from hvlab.vmbus.engine import storm as engine
+from hvlab.vmbus.engine import hostile, ranges, reader, words, writer
 
 READER, WRITER, RANGE = range(3)
 INPUTS = 100_000_000
@@ -29,18 +28,18 @@ def test_a_hundred_million_hostile_inputs_break_no_invariant():
 
 @pytest.mark.compiled
 def test_the_storm_is_the_same_compiled_and_plain():
-    compiled, slow = storm.meet(FEW, seed=3, threads=1), storm.meet(FEW, seed=3, threads=1, run=plain(engine.storm))
+    compiled, slow = storm.meet(FEW, seed=3, threads=1), storm.meet(FEW, seed=3, threads=1, run=plain(hostile.storm))
 
     assert np.array_equal(compiled.seen, slow.seen)
     assert compiled.broken == slow.broken == 0
 
 
 def test_the_same_seed_brings_the_same_storm_in_slices_of_any_size(monkeypatch):
-    whole = storm.meet(FEW, seed=5, threads=1, run=plain(engine.storm))
+    whole = storm.meet(FEW, seed=5, threads=1, run=plain(hostile.storm))
     monkeypatch.setattr(storm, "SLICE", 999)
 
-    assert np.array_equal(storm.meet(FEW, seed=5, threads=1, run=plain(engine.storm)).seen, whole.seen)
-    assert not np.array_equal(storm.meet(FEW, seed=6, threads=1, run=plain(engine.storm)).seen, whole.seen)
+    assert np.array_equal(storm.meet(FEW, seed=5, threads=1, run=plain(hostile.storm)).seen, whole.seen)
+    assert not np.array_equal(storm.meet(FEW, seed=6, threads=1, run=plain(hostile.storm)).seen, whole.seen)
 
 
 MISTAKES = {
@@ -74,7 +73,7 @@ MISTAKES = {
     "page numbers may be missing": (ranges.judge_range, "    if end - start - 1 < pages:\n", "    if False:\n"),
     "the last page is forgotten": (ranges.judge_range, "length + IN_PAGE + offset", "length + offset"),
 }  # fmt: skip
-HOMES = (words, writer, reader, ranges, engine)
+HOMES = (words, writer, reader, ranges, hostile)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -91,12 +90,12 @@ def test_without_one_check_the_storm_breaks_an_invariant(mistake, monkeypatch):
             monkeypatch.setattr(module, function.__name__, space[function.__name__])
 
     try:
-        met = storm.meet(FEW, seed=7, threads=1, run=plain(engine.storm))
+        met = storm.meet(FEW, seed=7, threads=1, run=plain(hostile.storm))
     except (IndexError, ValueError):
         return  # a word outside the arrays was about to be touched
     assert met.broken > 0
 
 
 def test_what_the_other_mistakes_are_compared_with_breaks_nothing():
-    assert storm.meet(FEW, seed=7, threads=1, run=plain(engine.storm)).broken == 0
-    assert PLAIN or engine.storm.py_func is plain(engine.storm)
+    assert storm.meet(FEW, seed=7, threads=1, run=plain(hostile.storm)).broken == 0
+    assert PLAIN or hostile.storm.py_func is plain(hostile.storm)

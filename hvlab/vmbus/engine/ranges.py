@@ -29,15 +29,3 @@ def judge_range(words, start, end):
     if end - start - 1 < pages:
         return TOO_SMALL, I(0)
     return SOUND, pages
-
-
-@kernel
-def judge_ranges(words, count, end):
-    """Return (verdict, words used) of so many ranges one behind the other; the first bad one decides."""
-    start = I(0)
-    for _ in range(count):
-        verdict, pages = judge_range(words, start, end)
-        if verdict != SOUND:
-            return verdict, I(0)
-        start += 1 + pages
-    return SOUND, start

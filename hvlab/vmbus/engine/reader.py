@@ -72,7 +72,10 @@ def reject(m, trace, vp, cause, e, verdict):
 
 @kernel
 def clamp(m, trace, vp, cause, e, first, available):
-    """Return a descriptor's first word with lengths that fit what is there. Source: Linux hv_pkt_iter_first."""
+    """Return a descriptor's first word with lengths that fit what is there, and Linux's buffer of one packet.
+
+    Source: Linux hv_pkt_iter_first, whose two conditions these are; it clamps in silence.
+    """
     available = min(available, e["limit"])
     length, offset = (first >> 32 & 0xFFFF) * UNIT, (first >> 16 & 0xFFFF) * UNIT
     if length < DESCRIPTOR * UNIT or length > available:

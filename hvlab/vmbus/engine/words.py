@@ -49,8 +49,8 @@ def inside(e, index):
 def further(e, index, count):
     """Return the index so many bytes further on.
 
-    SIMPLER THAN REAL: a remainder. Linux takes the size off once, so that a length that lies can leave its own index
-    behind the end.
+    SIMPLER THAN REAL: a remainder. Linux (`__hv_pkt_iter_next`, v6.1) takes the size off once, so that a length that
+    lies can leave its private read index behind the end: `hv_pkt_iter_first` believes a write index of any size.
     """
     index += count
     if index >= e["size"]:
