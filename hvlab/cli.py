@@ -278,5 +278,6 @@ def _compiler() -> list[tuple[str, str]]:
     except ImportError as error:
         return [("compiler", f"does not load: {error}")]
     processor = numba.config.CPU_NAME or llvm.get_host_cpu_name()
-    mode = "off: every kernel is plain Python" if kernel.PLAIN else f"on, for {processor}"
+    way = f"by numba's own way ({why})" if (why := "" if kernel.PLAIN else kernel.own_way()) else "as a whole"
+    mode = "off: every kernel is plain Python" if kernel.PLAIN else f"on, for {processor}; each entry point {way}"
     return [("compiler", mode), ("cache folder", str(kernel.CACHE or "none"))]

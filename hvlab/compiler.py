@@ -2,6 +2,9 @@
 
 numba optimises each function together with all that it calls, and makes machine code of it, in case Python calls it. Of
 ours Python calls entry points only: that work, done again at each level of a tree of calls, was half of a compilation.
+
+All here leans on the inside of numba. `hvlab.kernel` takes it for the version that it was made for; where that lacks
+something after all, at import or when a first small function is compiled, numba's own way is taken (`trouble`).
 """
 
 import contextlib
@@ -12,10 +15,11 @@ from typing import Any
 
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 from numba import _dynfunc
 from numba.core import types, untyped_passes
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.typed_passes import (
@@ -27,10 +31,7 @@ from numba.core.typed_passes import (
     PreLowerStripPhis,
 )
 
-KNOWN = numba.__version__.startswith(
-    "0.68."
-)  # what stands here leans on the inside of numba; others go numba's own way
-
+CALL_TYPE, WRITTEN = types.BaseFunction.get_call_type, types.Record.__repr__  # not there: an error at import
 PASSES = (  # numba's own, without those for closures, generators, array expressions and others that no kernel has
     untyped_passes.TranslateByteCode,
     untyped_passes.FixupArgs,
@@ -129,7 +130,7 @@ class Part(CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         """Return the one way to compile: there is no second one, by Python objects."""
-        return [self.passes()]
+        return [DefaultPassBuilder.define_nopython_pipeline(self.state) if trouble() else self.passes()]
 
 
 class Whole(Part):
@@ -138,30 +139,51 @@ class Whole(Part):
     lowering: Any = WholeLowering
 
 
+found: list[str] = []  # what the trial found, once it was made
+
+
+def trouble() -> str:
+    """Return why functions cannot be compiled in this way; an empty text if they can, or while that is being tried.
+
+    A part and an entry point are compiled and called before the first one of ours is; not where a cache holds them.
+    """
+    if not found:
+        found.append("")
+        try:
+            part: Any = numba.njit(pipeline_class=Part, no_cpython_wrapper=True)(lambda words: words[0] + words[1])
+            whole: Any = numba.njit(pipeline_class=Whole)(lambda words: part(words) * part(words[1:]))
+            with memory():
+                if whole(np.arange(1, 4)) != 3 * 5:
+                    raise ValueError("a function gives something else than its source")
+        except Exception as error:  # whatever another numba does there
+            found[0] = f"{type(error).__name__}: {error}".splitlines()[0]
+    return found[0]
+
+
 @contextlib.contextmanager
 def memory() -> Iterator[None]:
     """Let numba work out once what `+` makes of two words, and how the type of the machine's state is written.
 
     It does both again for each operation and before each pass. Only here, and while nobody else can compile.
     """
-    call_type, written, collects = types.BaseFunction.get_call_type, types.Record.__repr__, gc.isenabled()
+    collects, outer = gc.isenabled(), (types.BaseFunction.get_call_type, types.Record.__repr__)
     known: dict[Any, Any] = {}
 
     def get_call_type(self: Any, context: Any, args: Any, kws: Any) -> Any:
-        if kws:
-            return call_type(self, context, args, kws)
+        if kws or any(found):
+            return CALL_TYPE(self, context, args, kws)
         key = self, tuple(args)
         if key not in known:
-            known[key] = call_type(self, context, args, kws)
+            known[key] = CALL_TYPE(self, context, args, kws)
         return known[key]
 
     with global_compiler_lock:
-        types.BaseFunction.get_call_type, types.Record.__repr__ = get_call_type, cache(written)  # type: ignore[method-assign]
+        types.BaseFunction.get_call_type, types.Record.__repr__ = get_call_type, cache(WRITTEN)  # type: ignore[method-assign]
         gc.disable()
         try:
             yield
         finally:
-            types.BaseFunction.get_call_type, types.Record.__repr__ = call_type, written  # type: ignore[method-assign]
+            types.BaseFunction.get_call_type, types.Record.__repr__ = outer  # type: ignore[method-assign]
             if collects:
                 gc.enable()
 

@@ -22,20 +22,37 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
-from hvlab import compiler
-
 I = np.int64  # noqa: E741  the one integer of the engine, one letter because kernels are read more often than this
 PLAIN = bool(numba.config.DISABLE_JIT)
 # `_nrt=False` forbids allocation and the reference counting that made the same code six times slower;
 # `boundscheck` is a net below our own checks: without it a wrong write killed the process.
 SWITCHES: dict[str, bool] = {"nogil": True, "boundscheck": True, "_nrt": False}
 
-PART: dict[str, Any] = {"pipeline_class": compiler.Part} if compiler.KNOWN else {}
-WHOLE: dict[str, Any] = {"pipeline_class": compiler.Whole} if compiler.KNOWN else {}
 OURS = re.compile("[0-9a-f]{16}")  # the name of a cache folder
 IMPORT = re.compile(r"^[ \t]*(?:from (hvlab[\w.]*) import (?:\(([^)]*)\)|(.*))|import (hvlab[\w.]*))", re.M)
 HOUSE = Path(__file__).parent.parent  # the folder that holds the package
 F = TypeVar("F", bound=Callable[..., Any])
+INSIDE = "0.68."  # the numba on whose inside `hvlab.compiler` leans
+
+
+def _ways() -> tuple[dict[str, Any], dict[str, Any], Callable[[Any], Any], Callable[[], str]]:
+    """Return how numba is to compile parts and entry points, what prepares an entry point, and why not (`own_way`).
+
+    Another numba, or one that lacks what `hvlab.compiler` imports, goes its own way: slower to compile, the same code.
+    """
+    why = f"hvlab is made for the inside of numba {INSIDE}x"
+    if numba.__version__.startswith(INSIDE):
+        try:
+            from hvlab import compiler
+
+            whole, part = {"pipeline_class": compiler.Whole}, {"pipeline_class": compiler.Part}
+            return part, whole, compiler.remembering, compiler.trouble
+        except (ImportError, AttributeError, TypeError) as error:
+            why = f"{type(error).__name__}: {error}"
+    return {}, {}, lambda compiled: compiled, lambda: why
+
+
+PART, WHOLE, prepared, own_way = _ways()  # own_way(): why numba goes its own way; an empty text if it does not
 
 
 def _cache_root() -> Path | None:
@@ -169,7 +186,7 @@ def entry_point(function: F) -> F:
         compiled: F = numba.njit(cache=folder is not None, no_cfunc_wrapper=True, **WHOLE, **SWITCHES)(function)
     finally:
         numba.config.CACHE_DIR = saved  # the user's own numba code keeps its own folder
-    return compiler.remembering(compiled) if WHOLE and not PLAIN else compiled
+    return compiled if PLAIN else prepared(compiled)
 
 
 def is_ready(compiled: Any) -> bool:

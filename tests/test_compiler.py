@@ -1,6 +1,8 @@
 """How an entry point is compiled is nobody else's business, and nothing of it stays behind."""
 
 import gc
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -79,3 +81,47 @@ def test_a_function_of_the_users_own_is_compiled_by_numbas_own_way():
     whole(np.zeros(1, PAIR))
 
     assert mine(np.arange(3)) == [1, 2, 3]
+
+
+# numba as another version might be; each in a process of its own, since kernels are made at import
+OTHERS = {
+    "another version": "numba.__version__ = '0.99.1'",
+    "a module that is gone": "sys.modules['numba._dynfunc'] = None; del numba._dynfunc",
+    "a class that is gone": "del numba.core.typed_passes.NativeLowering",
+    "a part that cannot be closed": "from hvlab import compiler; compiler.PartLibrary.finalize = gone",
+    "an entry point that cannot be closed": "from hvlab import compiler; compiler.WholeLibrary.finalize = gone",
+    "a stub that cannot be made": "from hvlab import compiler; compiler._dynfunc = None",
+}
+LOOK = """
+import sys
+import numba, numba.core.typed_passes
+import numpy as np
+
+def gone(self):
+    raise AttributeError("what another numba does not have")
+
+{change}
+from hvlab import kernel
+
+@kernel.kernel
+def below(words, k):
+    return words[k] * words[1]
+
+@kernel.entry_point
+def whole(words):
+    return below(words, kernel.I(0)) + below(words, kernel.I(2))
+
+print(whole(np.array([3, 5, 7])), kernel.own_way())
+"""
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("change", ["", *OTHERS])
+def test_where_numba_is_not_as_we_know_it_entry_points_are_compiled_in_its_own_way(change, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    program = tmp_path / "look.py"
+    program.write_text(LOOK.format(change=OTHERS.get(change, "")))
+    told = subprocess.run([sys.executable, program], capture_output=True, text=True)
+
+    assert told.stdout.startswith("50"), told.stderr
+    assert (told.stdout.strip() == "50") == (change == "")
