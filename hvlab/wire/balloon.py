@@ -20,7 +20,7 @@ class BalloonType(IntEnum):
 class BalloonHeader(Struct, size=8):
     """The head of each message. Source: Linux dm_header."""
 
-    type: int = u16("BalloonType.")
+    type: int = u16("1, 2: version asked, answered; 3, 4: capabilities said, answered.")
     length: int = u16("Bytes, with this head.")
     transaction_id: int = u32("The answer repeats it.")
 
@@ -58,6 +58,6 @@ class BalloonCapabilities(Struct, size=32):
     type: int = u16("3.")
     length: int = u16("32.")
     transaction_id: int = u32("The answer repeats it.")
-    caps: int = u64("BalloonCaps.", kind="hex")
+    caps: int = u64("Bit 0: it gives pages back; bit 1: it takes new ones; bits 2-5: their alignment.", kind="hex")
     min_pages: int = u64("The least that it keeps.")
     max_page: int = u64("The highest page number; all ones: no bound.", kind="hex")

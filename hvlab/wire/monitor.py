@@ -26,10 +26,10 @@ class MonitorPage(Struct, size=4096):
 
     trigger_state: int = u32("Bits 0-3: which groups are in use.", kind="hex")
     reserved1: int = u32("Zero.")
-    trigger_group: int = u64("MonitorWord of each group.", kind="hex", count=4)
+    trigger_group: int = u64("Of each group of 32 triggers: which are set, and which are watched.", kind="hex", count=4)
     reserved2: bytes = raw(24, "Zero.")
     next_check: int = u32("When the hypervisor looks again; its own.", count=128)
     latency: int = u16("How long a trigger may wait, in units of 100 ns; 32 of each group.", count=128)
     reserved3: bytes = raw(256, "Zero.")
-    parameters: bytes = raw(1024, "MonitorParameter of each of 128 triggers.")
+    parameters: bytes = raw(1024, "Of each of the 128 triggers, 8 bytes: its connection and its flag.")
     reserved4: bytes = raw(1984, "Zero.")

@@ -111,5 +111,5 @@ class TransferRange(Struct, size=8):
 class PipeHeader(Struct, size=8):
     """The first 8 bytes of the data of a pipe: ring lengths are multiples of 8. Source: Linux vmpipe_hdr."""
 
-    type: int = u32("PipeType.")
+    type: int = u32("1: data; 2: a part of them; 3, 4: pages for them are set up, taken down.")
     length: int = u32("Bytes that follow.")

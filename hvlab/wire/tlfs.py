@@ -311,7 +311,7 @@ class MessageHeader(Struct, size=16):
     payload_size: int = u8("Bytes of payload, at most 240.")
     flags: int = u8("Bit 0: another message waits for this slot.")
     reserved: int = u16("Zero.")
-    sender: int = u64("The partition, or the port, that it came from.")
+    sender: int = u64("The partition, or the port, that it came from.", kind="hex")
 
 
 class ExecutionState(Word):

@@ -1,16 +1,27 @@
-"""VMBus: the messages about channels, the versions of the protocol, and what an offer says.
+"""VMBus: the messages about channels. Versions, statuses and flags are in `vmbus_terms`, and can be had from here.
 
 A message is a header of eight bytes and one of the bodies below; it travels as the payload of a SynIC message. Some
 messages grew: the size decides which form is there. Source: Linux include/linux/hyperv.h (v6.1.192), openvmm
 vmbus_core/src/protocol.rs; layouts of both, compiled or read, agree but for what a body's text says.
 """
 
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 from uuid import UUID
 
-from hvlab.wire.struct import Message, Struct, Word, bit, raw, u8, u16, u32, u64
+from hvlab.wire.struct import Message, Struct, raw, u8, u16, u32, u64
+from hvlab.wire.vmbus_terms import BY_NAME as BY_NAME
+from hvlab.wire.vmbus_terms import BY_VALUE as BY_VALUE
+from hvlab.wire.vmbus_terms import V2_4 as V2_4
+from hvlab.wire.vmbus_terms import V4_1 as V4_1
+from hvlab.wire.vmbus_terms import V5 as V5
+from hvlab.wire.vmbus_terms import V5_3 as V5_3
+from hvlab.wire.vmbus_terms import V6 as V6
+from hvlab.wire.vmbus_terms import VERSIONS as VERSIONS
+from hvlab.wire.vmbus_terms import ChannelStatus as ChannelStatus
+from hvlab.wire.vmbus_terms import ConnectionId as ConnectionId
+from hvlab.wire.vmbus_terms import FeatureFlags as FeatureFlags
+from hvlab.wire.vmbus_terms import OfferFlags as OfferFlags
+from hvlab.wire.vmbus_terms import Version as Version
 
 CHILD, ROOT = "child", "root"  # who sends
 LINUX: Final = "Source: Linux include/linux/hyperv.h"
@@ -21,99 +32,6 @@ HEADER_PFNS, BODY_PFNS = 26, 28  # page numbers of one range in a GPADL_HEADER, 
 FIRST_GPADL = 0xE1E10  # where Linux begins to count its handles
 MAX_GPADLS, CHANNELS = 256, 2047  # channel ids are 1 to 2047: flag 0 is no channel's
 NO_VP = 0xFFFFFFFF  # as a target: no interrupts for this channel
-
-
-class ConnectionId(IntEnum):
-    """Well-known connections of a guest. Source: Linux include/linux/hyperv.h; openvmm vmbus_core."""
-
-    MESSAGES = 1  # channel messages, below version 5.0
-    EVENTS = 2  # the legacy event connection, for channels without one of their own
-    MONITOR = 3
-    MESSAGES_5 = 4  # INITIATE_CONTACT from 5.0 on
-    REDIRECT = 0x800074
-
-
-class ChannelStatus(IntEnum):
-    """NT statuses that answers carry; 0 is success. Source: openvmm vmbus_core/src/protocol.rs; MS-ERREF."""
-
-    SUCCESS = 0
-    UNSUCCESSFUL = 0x8000FFFF
-    CONNECTION_REFUSED = 0xC0000236
-
-
-@dataclass(frozen=True)
-class Version:
-    """One version of the protocol.
-
-    Attributes
-    ----------
-    value : int
-        Major in the high half, minor in the low half.
-    host : str
-        The first host that speaks it, as Linux and openvmm name it.
-    adds : str
-        What is new in it.
-    """
-
-    value: int
-    host: str
-    adds: str
-
-    @property
-    def name(self) -> str:
-        """Major and minor, as Linux prints them."""
-        return f"{self.value >> 16}.{self.value & 0xFFFF}"
-
-
-def _version(major: int, minor: int, host: str, adds: str) -> Version:
-    return Version(major << 16 | minor, host, adds)
-
-
-# Newest first: the order in which a guest tries. Source: Linux include/linux/hyperv.h, drivers/hv/connection.c;
-# openvmm vmbus_core/src/protocol.rs. What each adds is read from these, host names are theirs.
-VERSIONS: Final = (
-    _version(6, 0, "Windows Server 2025", "feature flags, a client id, longer OPENCHANNEL and VERSION_RESPONSE"),
-    _version(5, 3, "Windows Server 2022", "an answer to MODIFYCHANNEL"),
-    _version(5, 2, "Windows Server 2019", "the silo id of a socket connection; confidential guests need it"),
-    _version(5, 1, "Windows 10 version 1803", "the trust level (VTL) that a connection is for"),
-    _version(
-        5, 0, "Windows 10 version 1709", "contact on connection 4, and an own connection for all further messages"
-    ),
-    _version(4, 1, "Windows 10 version 1709", "MODIFYCHANNEL, and results of socket connections"),
-    _version(4, 0, "Windows Server 2016", "socket connections and reserved channels"),
-    _version(3, 0, "Windows Server 2012 R2", "nothing that Linux or openvmm name"),
-    _version(2, 4, "Windows Server 2012", "a connection for each channel, its target VP, sub-channels, flow control"),
-    _version(1, 1, "Windows Server 2008 R2", "an answer to UNLOAD"),
-    _version(0, 13, "Windows Server 2008", "the first one"),
-)
-BY_NAME: Final = {version.name: version for version in VERSIONS}
-BY_VALUE: Final = {version.value: version for version in VERSIONS}
-V5, V5_3, V6, V2_4, V4_1 = (BY_NAME[name].value for name in ("5.0", "5.3", "6.0", "2.4", "4.1"))
-
-
-class FeatureFlags(Word):
-    """Features that both ends must know, from 6.0 on. Source: openvmm vmbus_core/src/protocol.rs, FeatureFlags."""
-
-    guest_specified_signal_parameters: int = bit(0, "OPENCHANNEL may name connection and flag.")
-    channel_interrupt_redirection: int = bit(1, "A channel's interrupt may go elsewhere.")
-    modify_connection: int = bit(2, "MODIFY_CONNECTION is known.")
-    client_id: int = bit(3, "The contact carries the guest's id.")
-    confidential_channels: int = bit(4, "Offers say which channels are confidential.")
-    pause_resume: int = bit(5, "PAUSE and RESUME are known.")
-    server_specified_monitor_pages: int = bit(6, "The host names the monitor pages.")
-
-
-class OfferFlags(Word):
-    """Flags of an offer (16 bits). Source: openvmm vmbus_core/src/protocol.rs, OfferFlags; Linux VMBUS_CHANNEL_*."""
-
-    enumerate_device_interface: int = bit(0, "The device shows itself to user mode.")
-    confidential_ring_buffer: int = bit(1, "The rings may lie in memory that the host cannot read.")
-    confidential_external_memory: int = bit(2, "So may the pages that packets name.")
-    named_pipe_mode: int = bit(4, "A pipe: each packet begins with a pipe header.")
-    loopback: int = bit(8, "Linux only, old: the offer came from the guest itself.")
-    parent_offer: int = bit(9, "Linux only, old: the offer comes from the parent.")
-    request_monitored_notification: int = bit(10, "Linux only, old: signals may go through the monitor page.")
-    tlnpi_provider: int = bit(13, "A socket connection (Hyper-V socket).")
 
 
 class ChannelHeader(Struct, size=8):
@@ -129,7 +47,7 @@ class Offer(Message, number=1, size=188, sender=ROOT, since="0.13"):
     interface_type: bytes = raw(16, "The kind of device.")
     interface_instance: bytes = raw(16, "Which one of its kind.")
     reserved: bytes = raw(16, "Latencies in old Linux headers; zero.")
-    flags: int = u16("OfferFlags.", kind="hex")
+    flags: int = u16("What it is: bit 0, user mode sees it; bit 4, a pipe; bit 13, a socket.", kind="hex")
     mmio_megabytes: int = u16("Device memory that it needs.")
     user_defined: bytes = raw(120, "The device's own; of a pipe: its mode first.")
     sub_channel_index: int = u16("0: the first channel of the device; others are further ones of the same.")
@@ -255,7 +173,7 @@ class InitiateContact5(Message, number=14, size=32, sender=CHILD, since="5.0"):
     target_sint: int = u8("Its SINT.")
     target_vtl: int = u8("Its trust level.")
     reserved: int = u16("Zero.")
-    feature_flags: int = u32("FeatureFlags, from 6.0 on.", kind="hex")
+    feature_flags: int = u32("Features that the guest knows; below 6.0 zero.", kind="hex")
     parent_to_child: int = u64("GPA of the host's monitor page.", kind="gpa")
     child_to_parent: int = u64("GPA of the guest's monitor page.", kind="gpa")
 
@@ -268,7 +186,7 @@ class InitiateContact6(Message, number=14, size=48, sender=CHILD, since="6.0"):
     target_sint: int = u8("Its SINT.")
     target_vtl: int = u8("Its trust level.")
     reserved: int = u16("Zero.")
-    feature_flags: int = u32("FeatureFlags.", kind="hex")
+    feature_flags: int = u32("Features that the guest knows.", kind="hex")
     parent_to_child: int = u64("GPA of the host's monitor page.", kind="gpa")
     child_to_parent: int = u64("GPA of the guest's monitor page.", kind="gpa")
     client_id: bytes = raw(16, "Which guest this is.")
@@ -290,7 +208,7 @@ class VersionResponse6(Message, number=15, size=12, sender=ROOT, since="6.0"):
     connection_state: int = u8("0: fine.")
     padding: int = u16("Zero.")
     connection_id: int = u32("Where all further messages go.", kind="hex")
-    feature_flags: int = u32("FeatureFlags that both know.", kind="hex")
+    feature_flags: int = u32("Features that both ends know.", kind="hex")
 
 
 class VersionResponsePages(Message, number=15, size=32, sender=ROOT, since="6.0"):
@@ -300,7 +218,7 @@ class VersionResponsePages(Message, number=15, size=32, sender=ROOT, since="6.0"
     connection_state: int = u8("0: fine.")
     padding: int = u16("Zero.")
     connection_id: int = u32("Where all further messages go.", kind="hex")
-    feature_flags: int = u32("FeatureFlags that both know.", kind="hex")
+    feature_flags: int = u32("Features that both ends know.", kind="hex")
     padding2: int = u32("Zero.")
     parent_to_child: int = u64("GPA of the host's monitor page.", kind="gpa")
     child_to_parent: int = u64("GPA of the guest's monitor page.", kind="gpa")
