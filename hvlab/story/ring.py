@@ -23,7 +23,7 @@ from hvlab.story.ring_state import COPIED, FOUND, PUBLISHED, READ, Packet, Ring,
 from hvlab.story.steps import Step
 from hvlab.trace.journal import Trace
 from hvlab.trace.words import told
-from hvlab.wire.ring import TRAILER, PacketDescriptor
+from hvlab.wire.ring import GAP, PacketDescriptor
 
 WIDTH, HEIGHT, SIDE, HALF = 836, 444, 404, 428  # one ring is SIDE wide; the second begins at HALF
 TEXTS: Final = 198  # where the words beside the dial begin
@@ -76,6 +76,7 @@ def _drawn(channel: int, both: Sequence[Ring], values: Sequence[dict[tuple[int, 
                 now[f"{key_of(one)}{mark}in"] = int(
                     bool(now.get(f"{key_of(one)}sound")) and first <= index <= first + span
                 )
+            now[f"{key_of(one)}pin"] = int(0 < now.get(f"{key_of(one)}wait", 0) <= one.size - GAP)
     told_now = [{name: now.get(name, 0) for name in names} for now in told_now]
     title = _("The two rings of channel {channel}").format(channel=channel)
     picture = Picture(_("Rings {channel}").format(channel=channel), title, WIDTH, HEIGHT, layer, bind, " ".join(alt))
@@ -106,7 +107,7 @@ def _dial(one: Ring, left: int) -> Part:
         bind += [["lit", id, id, [PUBLISHED, READ]], ["class", id, id, {str(COPIED): "dashed", str(READ): "hatched"}]]
     gap = group(f"{key}gap", [["path", "", "solid", {"d": "M0 -6L6 0L0 6L-6 0Z"}, ""]], "signal")
     layer.append(group(f"{key}gapon", [gap]))
-    marks = (("w", "W", "sound", "data"), ("r", "R", "sound", "data"), ("p", "P", "wait", "signal"))
+    marks = (("w", "W", "sound", "data"), ("r", "R", "sound", "data"), ("p", "P", "pin", "signal"))
     for mark, letter, shown, tone in marks:
         content = [
             ["circle", "", "plain", {"cx": 0, "cy": 0, "r": 9}, ""],
@@ -206,7 +207,7 @@ def _strip(one: Ring, left: int) -> Part:
         layer.append(group(id, list(_block(packet, one, begin, first, scale)), "data"))
         bind += [["show", id, id], ["lit", id, f"{key}p", [packet.number]], ["jump", id, max(packet.frame, 0)]]
         bind += [["class", f"{id}p{k}", id, {str(COPIED): "dashed", str(READ): "hatched"}]
-                 for k in range(len(_pieces(packet, one)))]  # fmt: skip
+                 for k in range(len(_pieces(packet.at, packet.whole, one)))]  # fmt: skip
     low, high = STRIP + HIGH + 4, STRIP - 4
     for mark, y, turn in (("w", high, -1), ("r", low, 1)):
         id = f"{key}{mark}s"
@@ -227,24 +228,27 @@ def _strip(one: Ring, left: int) -> Part:
     return [group(f"{key}strip", layer)], [*bind, ["show", f"{key}strip", f"{key}there", [1]]]
 
 
-def _pieces(packet: Packet, one: Ring) -> list[tuple[int, int]]:
-    """A packet's stretch of the ring; two where it wraps."""
-    end = packet.at + packet.whole
-    return [(packet.at, packet.whole)] if end <= one.size else [(packet.at, one.size - packet.at), (0, end - one.size)]
+def _pieces(at: int, length: int, one: Ring) -> list[tuple[int, int]]:
+    """A stretch of the ring as places and lengths; two where it wraps (never, while its size is not known)."""
+    at = at % one.size if one.size else at
+    left = one.size - at if one.size else length
+    return [(at, length)] if length <= left else [(at, left), (0, length - left)]
 
 
 def _block(packet: Packet, one: Ring, begin: float, first: int, scale: float) -> Iterator[Element]:
-    """One packet: descriptor, what it carries, and trailer apart where there is room, and its number."""
-    id = f"{key_of(one)}b{packet.number}"
-    for k, (at, length) in enumerate(_pieces(packet, one)):
+    """One packet: descriptor, what it carries, and trailer apart where there is room; its number stands there once."""
+    id, head = f"{key_of(one)}b{packet.number}", PacketDescriptor.size
+    for k, (at, length) in enumerate(_pieces(packet.at, packet.whole, one)):
         x, wide = round(begin + (at - first) * scale, 1), round(max(length * scale, 2), 1)
         yield box(f"{id}p{k}", x, STRIP + 2, wide, HIGH - 4, "cell")
-        if k == 0 and length == packet.whole and wide > 60:
-            cuts = [x + PacketDescriptor.size * scale, x + (length - TRAILER) * scale]
-            yield wire("", "".join(f"M{cut:.1f} {STRIP + 2}v{HIGH - 4}" for cut in cuts))
-            x, wide = cuts[0], cuts[1] - cuts[0]
-        if wide >= 9 + 7 * len(str(packet.number)):
-            yield words("", x + wide / 2, STRIP + 18, str(packet.number), "small title middle")
+    carries = _pieces(packet.at, packet.whole, one)
+    if packet.whole * scale > 60 and packet.length >= head:
+        cuts = [begin + (_pieces(packet.at + at, 0, one)[0][0] - first) * scale for at in (head, packet.length)]
+        yield wire("", "".join(f"M{cut:.1f} {STRIP + 2}v{HIGH - 4}" for cut in cuts))
+        carries = _pieces(packet.at + head, packet.length - head, one)
+    at, length = max(carries, key=lambda piece: piece[1])
+    if length * scale >= 9 + 7 * len(str(packet.number)):
+        yield words("", begin + (at - first + length / 2) * scale, STRIP + 18, str(packet.number), "small title middle")
 
 
 def _sentence(one: Ring, left: int) -> Part:

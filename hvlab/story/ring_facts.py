@@ -48,6 +48,7 @@ def ring_words() -> dict[str, dict[int, str]]:
 
 
 def key_of(one: Ring) -> str:
+    """Return how the names of a ring's facts begin."""
     return f"k{one.channel}r{one.ring}_"
 
 
@@ -121,36 +122,16 @@ def facts_of(one: Ring) -> list[Fact]:
     )
     found = [Fact(key + name, _(label).format(channel=one.channel, way=way), kind, True) for name, label, kind in shown]
     kinds = {"verdict": "enum:verdict", "wrong": "hex", "pat": "hex", "pkind": "enum:packet", "ptid": "hex"}
-    plain = [
-        "there",
-        "win",
-        "rin",
-        "wlies",
-        "rlies",
-        "free",
-        "sound",
-        "writes",
-        "reads",
-        "refused",
-        "why",
-        "verdict",
-        "wrong",
+    names = [
+        *("there", "win", "rin", "pin", "wlies", "rlies", "free", "sound", "writes", "reads", "refused"),
+        *("why", "verdict", "wrong", "a", "b", "c", "p", "pat", "pphase", "plen", "pkind", "ptid"),
     ]
-    names = [*plain, "a", "b", "c", "p", "pat", "pphase", "plen", "pkind", "ptid"]
     names += [f"{mark}{axis}" for mark in "wrpg" for axis in "xy"]
     names += [f"s{at}" for at in range(parts_of(one.size))]
     names += [f"b{packet.number}" for packet in one.packets if packet.number <= MOST_BLOCKS]
     return found + [Fact(key + name, kind=kinds.get(name, "dec")) for name in names]
 
 
-def put(text: str, one: Ring, kinds: dict[str, str] | None = None) -> str:
+def put(text: str, one: Ring) -> str:
     """Put a ring's facts into a sentence: ``{used}`` becomes the fact of this ring."""
-    key = key_of(one)
-    out, rest = "", text
-    while "{" in rest:
-        head, _brace, rest = rest.partition("{")
-        name, _end, rest = rest.partition("}")
-        name, colon, kind = name.partition(":")
-        kind = kind or (kinds or {}).get(name, "")
-        out += f"{head}{{{key}{name}{':' + kind if colon or kind else ''}}}"
-    return out + rest
+    return text.replace("{", f"{{{key_of(one)}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from hvlab.errors import BadRequest
-from hvlab.language import N_, _
+from hvlab.language import N_, _, ngettext
 from hvlab.story.frame import Fact, Frame
 from hvlab.story.gate import Gate
 from hvlab.story.hostmap import Drawn
@@ -116,9 +116,21 @@ def strip(trace: Trace, told: Sequence[Step], places: Sequence[Place]) -> Drawn:
         bind.append(["jump", f"line{number}", step])
     facts = [Fact("line"), Fact("rip", kind="hex"), *(Fact(f"by{number}") for number in at.values())]
     height = max(260, TOP + ROW * min(len(places), ROWS) + 12)
-    alt = _("The guest was left {left} times so far, last at RIP {rip:hex}; answered by {answered:enum:answerer}.")
     title = _("The program, and where it left the guest")
-    return Drawn(Picture(_("Program"), title, WIDTH, height, layer, bind, alt), facts, values)
+    return Drawn(Picture(_("Program"), title, WIDTH, height, layer, bind, _alt()), facts, values)
+
+
+def _alt() -> dict[str, Any]:
+    """The picture in words: how often the guest was left, in the form that goes with the number."""
+    once, often = (
+        ngettext(
+            "The guest was left {left} time so far, last at RIP {rip:hex}; answered by {answered:enum:answerer}.",
+            "The guest was left {left} times so far, last at RIP {rip:hex}; answered by {answered:enum:answerer}.",
+            count,
+        )
+        for count in (1, 2)
+    )
+    return {"fact": "left", "cases": {"1": once}, "else": often}
 
 
 def _values(trace: Trace, told: Sequence[Step], at: dict[int, int]) -> list[dict[str, int]]:

@@ -20,6 +20,7 @@ ROW: Final = 26
 MOST_ROWS: Final = 64
 MOST_VPS: Final = 64
 GUEST, HOST, WORDS = 190, 430, 466
+KEY: Final = 132  # px between the marks that are explained below the steps
 STEP: Final = 42
 MOST_STEPS: Final = 48
 MOST_LINES: Final = 400
@@ -185,7 +186,11 @@ def draw_handshake(log: BusLog) -> Drawing:
     )
     words = _("{count} steps from top to bottom: the guest at the left, the host at the right. {marks}.")
     words = words.format(count=len(found.rows), marks=marks or _("All as expected"))
-    drawing = Drawing("handshake", _("The handshake, beside what the protocol expects"), words, 62 + STEP * len(shown))
+    foot = 62 + STEP * len(shown)
+    drawing = Drawing("handshake", _("The handshake, beside what the protocol expects"), words, foot + 20)
+    for at, (mark, sign) in enumerate(MARKS.items()):
+        drawing.text(GUEST + KEY * at, foot + 8, sign, "middle")
+        drawing.text(GUEST + KEY * at + 14, foot + 8, _(mark), "small soft", 14)
     for x, name in ((GUEST, _("guest")), (HOST, _("host"))):
         drawing.text(x, 18, name, "title middle")
         drawing.path(f"M{x} 26V{50 + STEP * len(shown)}", "wire")

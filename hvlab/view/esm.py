@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
+LARGE = "hvlab-large"  # the class of what holds a player that is read from the last row
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z]+\.mjs)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 COMMENT = re.compile(r"^\s*//.*\n|^[ \t]*\n|(?<=[;,{}()\[\]])[ \t]+// .*$", re.MULTILINE)

@@ -13,10 +13,11 @@ from typing import Any
 
 from hvlab.errors import BadRequest
 from hvlab.language import _
+from hvlab.story.gate import mode
 from hvlab.story.host import COLUMNS
 from hvlab.story.storyboard import HEADS, Storyboard, canonical
 from hvlab.story.walk import story_of, trace_of
-from hvlab.view.esm import css, join
+from hvlab.view.esm import LARGE, css, join
 from hvlab.view.perfetto import Slice, chrome_json, exact, owners_of, perfetto
 from hvlab.view.still import still_html
 from hvlab.view.still import svg as still_svg
@@ -61,16 +62,17 @@ def data_of(story: Storyboard, answers: Mapping[str, Any] | None = None, teacher
     }
 
 
-def stage_of(data: Mapping[str, Any], still: str) -> str:
+def stage_of(data: Mapping[str, Any], still: str, classes: str = "") -> str:
     """The place of one player in a page: its data, and a still until the script runs."""
     packed = json.dumps(base64.b64encode(zlib.compress(canonical(data).encode(), 9)).decode())
-    script_type = '<script type="application/json">'
-    return f'<div data-hvlab-story><div class="still">{still}</div>{script_type}{packed}</script></div>'
+    script_type, look = '<script type="application/json">', f' class="{classes}"' if classes else ""
+    return f'<div data-hvlab-story{look}><div class="still">{still}</div>{script_type}{packed}</script></div>'
 
 
 def stage(story: Storyboard, answers: Mapping[str, Any] | None = None, teacher: bool = False) -> str:
-    """The place of one player in a page."""
-    return stage_of(data_of(story, answers, teacher), still_html(story, 0, STILL_ROWS, picture=False))
+    """The place of one player in a page; a large one where ``HVLAB_MODE`` is `teach`."""
+    still = still_html(story, 0, STILL_ROWS, picture=False)
+    return stage_of(data_of(story, answers, teacher), still, LARGE if mode() == "teach" else "")
 
 
 def page(title: str, body: str, lang: str = "en", extra_css: str = "", *, made: str = "", players: bool = True) -> str:

@@ -9,7 +9,7 @@ import traitlets
 
 from hvlab.story.gate import CONFIDENCE, Outcome, judge, mode, parse, truth_of
 from hvlab.story.storyboard import Storyboard
-from hvlab.view.esm import css, join
+from hvlab.view.esm import LARGE, css, join
 from hvlab.view.still import still_html
 from hvlab.view.words import spoken
 
@@ -25,7 +25,7 @@ class Player(anywidget.AnyWidget):
     story
         What is shown.
     teacher
-        Open all predictions; by default only where ``HVLAB_MODE`` is `teach` or `test`.
+        Open all predictions; by default only where ``HVLAB_MODE`` is `teach` or `test`. In `teach` it is also large.
     answers
         Predictions that are in already: id -> value, or id -> (value, confidence).
 
@@ -61,6 +61,7 @@ class Player(anywidget.AnyWidget):
             story=story.to_bytes(),
             answers=given,
             teacher=opened,
+            _dom_classes=(LARGE,) if mode() == "teach" else (),
         )
         self.on_msg(self._hear)
 

@@ -34,6 +34,7 @@ GUEST, HOST = "linux.VMBus", "root.VMBus"
 SHOWN: Final = 16  # rows of the picture at once
 TOP, STEP = 42, 26
 AT_GUEST, AT_HOST, AT_WORDS = 92, 336, 372
+KEY: Final = 148  # px between the marks that are explained below
 MOST: Final = 2_000  # frames of one story
 RULE: Final = "Linux drivers/hv/connection.c, channel_mgmt.c, channel.c"
 KINDS: Final = (
@@ -166,8 +167,14 @@ def _ladder(rows: Sequence[Row]) -> Drawn:
             bind += [["lit", f"rung{at}", "current", [at + 1]], ["jump", f"rung{at}", at]]
         layer.append(group(f"part{first // SHOWN}", content))
         bind.append(["show", f"part{first // SHOWN}", "part", [first // SHOWN]])
+    foot = TOP + STEP * SHOWN + 16
+    for at, (mark, sign) in enumerate(MARKS.items()):
+        layer += [
+            words("", AT_GUEST + KEY * at, foot, sign, "label middle"),
+            words("", AT_GUEST + KEY * at + 14, foot, _(mark), "small soft", KEY - 30),
+        ]
     picture = Picture(
-        _("Handshake"), _("The handshake, beside what the protocol expects"), 836, TOP + STEP * SHOWN + 6, layer, bind,
+        _("Handshake"), _("The handshake, beside what the protocol expects"), 836, foot + 6, layer, bind,
         "{current:enum:row}",
     )  # fmt: skip
     return Drawn(picture, [], [{} for _row in rows])

@@ -13,7 +13,7 @@ from story.machines import runs
 from story.walks import CACHED, GVA, USER, WRITE, plain, unmapped
 
 from browser.conftest import frame, kept
-from hvlab.lab.bells import doorbells
+from hvlab.lab.doorbells import doorbells
 from hvlab.lab.items import find
 from hvlab.story.call import call_story
 from hvlab.story.channels import bus_story

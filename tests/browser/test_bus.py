@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from story.buses import lies, whole_life
 
+from browser.conftest import keep
 from browser.test_lessons_layout import CONTRAST, MEASURE, ROOMS, VISIT
 from browser.test_pictures import frames
-from hvlab.lab.bells import doorbells
+from hvlab.lab.doorbells import doorbells
+from hvlab.lab.talk import ready
 from hvlab.story.channels import bus_story
 from hvlab.story.picture import changes_at
 from hvlab.view.export import page as page_of
@@ -85,3 +87,55 @@ def test_a_pointer_on_a_packet_or_a_message_goes_to_the_frame_that_wrote_it(open
     page.get_by_role("button", name="Bytes", exact=True).click()
     page.locator(".bytes select").select_option(label="packet 1, guest to host, channel 1")
     assert page.locator(".bytes caption").inner_text().startswith("packet 1, guest to host, channel 1")
+
+
+def at_frame(page, story, says):
+    """Go to the first frame that says this, with the rings on show."""
+    page.get_by_role("button", name="Rings 1", exact=True).click()
+    k = next(k for k, row in enumerate(story.rows()) if says in row["what"])
+    page.locator(".number").fill(str(k))
+    page.locator(".number").press("Enter")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 876])
+def test_a_packet_that_wraps_is_drawn_at_both_ends_of_the_strip_and_over_the_top_of_the_dial(open_story, width, scheme):
+    turned = ready()
+    story = (turned.send(bytes(900), times=4) + turned.drain() + turned.send(bytes(900))).story
+    page = open_story(story, viewport={"width": width, "height": 720}, color_scheme=scheme)
+    at_frame(page, story, "at 0xe80")
+    keep(page, f"ring-wraps-{width}-{scheme}")
+
+    pieces, strip = page.evaluate("""() => {
+      const box = (one) => { const { x, width } = one.getBBox(); return [x, x + width]; };
+      const block = [...document.querySelectorAll('.picture .lit.jump')].find((one) => one.querySelector('rect'));
+      const ground = block.parentNode.querySelector(':scope > rect.plain');
+      return [[...block.querySelectorAll('rect')].map(box), box(ground)];
+    }""")
+    numbers = page.locator(".picture .lit.jump text").all_text_contents()
+
+    assert [round(edge) for piece in pieces for edge in piece] == [
+        round(edge) for edge in (strip[0] + 3712 / 4096 * (strip[1] - strip[0]), strip[1],
+                                 strip[0], strip[0] + 544 / 4096 * (strip[1] - strip[0]))
+    ]  # fmt: skip
+    assert numbers == ["5"]
+    assert page.evaluate(MEASURE) == [] and page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 876])
+def test_a_writer_that_waits_for_room_is_seen_until_the_read_that_makes_it(open_story, width, scheme):
+    full = ready()
+    story = (full.send(bytes(900), times=5) + full.wait_for(928) + full.drain()).story
+    page = open_story(story, viewport={"width": width, "height": 720}, color_scheme=scheme)
+    mark = page.locator(".picture g.signal:not(.off) text", has_text="P")
+    seen = []
+
+    for says in ("publishes the write index", "waits for 928", "signals that there is room"):
+        at_frame(page, story, says)
+        keep(page, f"ring-waits-{width}-{scheme}-{len(seen)}")
+        seen.append(mark.is_visible() if mark.count() else False)
+        assert page.evaluate(MEASURE) == [] and page.evaluate(CONTRAST) == []
+
+    assert seen == [False, True, True]
+    assert page.locator(".picture").get_by_text("signal: now there is room").is_visible()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from story.buses import whole_life
 from story.counter import counter
 
 from browser.conftest import keep
@@ -143,3 +144,21 @@ def test_the_narrowest_view_begins_with_the_table_and_scrolls_in_the_picture_onl
     page.get_by_role("button", name="Next", exact=True).click()
     lit, region = page.locator(".picture .lit rect").first.bounding_box(), page.locator(".region").bounding_box()
     assert lit["x"] >= region["x"] - 1 and lit["x"] + lit["width"] <= region["x"] + region["width"] + 1
+
+
+@pytest.mark.parametrize("width, least", [(1280, 17.5), (876, 13)])
+def test_a_teachers_player_is_as_large_as_there_is_room(open_story, monkeypatch, width, least):
+    monkeypatch.setenv("HVLAB_MODE", "teach")
+
+    page = open_story(whole_life().story, viewport={"width": width, "height": 720})
+
+    keep(page, f"teacher-{width}-light")
+    sizes = page.evaluate("""() => {
+      const svg = document.querySelector('.picture');
+      const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+      return [13 * scale, ...['.caption', 'button', 'td'].map((one) =>
+        parseFloat(getComputedStyle(document.querySelector('.hvlab ' + one)).fontSize))];
+    }""")
+    assert sizes[0] >= least and sizes[1:] == [21, 18, 16]
+    assert page.evaluate(MEASURE) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

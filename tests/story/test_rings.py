@@ -1,10 +1,14 @@
 """The picture of two rings: indices, packets and the sentence about the signal are what memory and rules say."""
 
+from math import atan2, hypot, pi
+
 import pytest
 
 from hvlab.lab.bus import bus
+from hvlab.lab.talk import ready
 from hvlab.story.channels import ChannelLens, bus_story
-from hvlab.story.picture import alt_at, changes_at
+from hvlab.story.picture import alt_at, changes_at, elements
+from hvlab.story.ring_facts import CENTRE, MIDDLE, WAIT_AT
 from hvlab.story.ring_state import COPIED, PUBLISHED, READ
 from hvlab.wire.ring import GAP, PacketDescriptor, PacketTrailer
 from story.buses import whole_life
@@ -213,3 +217,50 @@ def test_rings_whose_pages_were_let_go_are_no_rings_any_more():
 
     assert story.value(f"{OUT}there", gone - 1) == 1 and story.value(f"{OUT}there", gone) == 2
     assert said(story, gone, f"{OUT}idle") == "let go: its pages are the child's alone again"
+
+
+def test_a_packet_that_wraps_is_two_pieces_with_one_number():
+    turned = ready()
+    turned.send(bytes(900), times=4)
+    turned.drain()
+    story = turned.send(bytes(900)).story  # 928 bytes from 3,712 of 4,096 on: 384 at the end, 544 at the beginning
+
+    layer = {one[1]: one for one in elements(picture(story)["layer"]) if one[1]}
+    block = layer[f"{OUT}b1"][4]
+    (x, wide), (again, more) = ((layer[f"{OUT}b1p{k}"][3]["x"], layer[f"{OUT}b1p{k}"][3]["width"]) for k in (0, 1))
+    strip = next(one[3] for one in layer[f"{OUT}strip"][4] if one[0] == "rect" and one[2] == "plain")
+    assert [one[4] for one in block if one[0] == "text"] == ["1"]
+    assert again == strip["x"] and x + wide == pytest.approx(strip["x"] + strip["width"], abs=0.2)
+    assert (wide, more) == (pytest.approx(384 * strip["width"] / 4096, abs=0.1),
+                            pytest.approx(544 * strip["width"] / 4096, abs=0.1))  # fmt: skip
+    number = next(one[3]["x"] for one in block if one[0] == "text")
+    assert again < number < again + more
+    lit = {at for at in range(32) if story.value(f"{OUT}s{at}", frame(story, "publishes the write index"))}
+    assert lit == {29, 30, 31, 0, 1, 2, 3, 4}
+
+
+def test_a_writer_that_waits_is_a_mark_that_the_read_index_has_to_reach():
+    full = ready()
+    sent = full.send(bytes(900), times=5)
+    story = (sent + full.wait_for(928) + full.drain()).story
+    waits, signalled = frame(story, "waits for 928"), frame(story, "signals that there is room")
+
+    facts = story.state_at(waits)
+    x, y = facts[f"{OUT}px"] - CENTRE, MIDDLE - facts[f"{OUT}py"]
+    turn = atan2(x, y) / (2 * pi) % 1
+
+    assert sent.count("packet_refused") == 1 and facts[f"{OUT}pin"] == 1
+    assert hypot(x, y) == pytest.approx(WAIT_AT, abs=1)
+    assert turn * 4096 == pytest.approx((3712 + 928 + GAP) % 4096, abs=60)  # of whole px at this radius
+    assert said(story, waits, f"{OUT}waitt") == "P waits for 928 bytes"
+    assert said(story, signalled, f"{OUT}bellt") == "signal: now there is room"
+
+
+def test_a_pending_size_that_no_ring_can_give_is_said_and_has_no_place_on_the_dial(opened):
+    run = opened.send(b"x")
+    with opened.machine.action():
+        opened.end().writer.wait_for(4096)
+    story = ChannelLens(before=run.before + run.trace).story(opened.machine.trace)
+    last = len(story) - 1
+
+    assert story.value(f"{OUT}pin", last) == 0 and said(story, last, f"{OUT}waitt") == "P waits for 4096 bytes"

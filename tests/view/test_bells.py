@@ -2,7 +2,7 @@
 
 import re
 
-from hvlab.lab.bells import doorbells
+from hvlab.lab.doorbells import doorbells
 from hvlab.view.bells import bell_prices
 
 

@@ -56,6 +56,14 @@ def test_the_still_table_ends_at_the_first_gate_in_every_mode(story):
     assert "<td>7</td>" not in still_html(story) and str(story.value("writes")) not in still_html(story)
 
 
+@pytest.mark.parametrize("mode, large", [("teach", True), ("learn", False), ("test", False)])
+def test_a_teachers_players_are_large(story, monkeypatch, mode, large):
+    monkeypatch.setenv("HVLAB_MODE", mode)
+
+    assert ("hvlab-large" in show(story).get_state()["_dom_classes"]) == large
+    assert ('<div data-hvlab-story class="hvlab-large">' in export.stage(story)) == large
+
+
 def test_gates_are_open_in_test_mode_and_closed_for_a_learner(story, monkeypatch):
     assert show(story).teacher and not show(story, teacher=False).teacher
     monkeypatch.setenv("HVLAB_MODE", "learn")

@@ -4,7 +4,7 @@ import pytest
 
 from hvlab import explain, show
 from hvlab.capture import load, sample
-from hvlab.capture.handshake import MISSING, handshake
+from hvlab.capture.handshake import MARKS, MISSING, handshake
 from hvlab.errors import BadRequest
 from hvlab.trace.words import say
 from hvlab.view.recorded import SHOWN, recorded_story, says
@@ -76,3 +76,10 @@ def test_a_cell_shows_the_story_of_what_was_pasted():
     assert "11 frames" in repr(player)
     with pytest.raises(BadRequest, match="a recording"):
         show(explain("VMBUS ID  1: Synthetic mouse\n"))
+
+
+def test_every_mark_of_the_handshake_is_explained_in_the_picture(story):
+    texts = [one[4] for one in story.scene["pictures"][0]["layer"] if one[0] == "text"]
+
+    for mark, sign in MARKS.items():
+        assert texts[texts.index(sign) + 1] == mark
