@@ -47,7 +47,7 @@ _HOME: dict[str, str] = {
     "costs": "hvlab.view.figures",
     "cpuid_leaves": "hvlab.lab.discovery",
     "create_child": "hvlab.story.system",
-    "doorbells": "hvlab.lab.bells",
+    "doorbells": "hvlab.lab.doorbells",
     "entry_of": "hvlab.lab.whole",
     "errata": "hvlab.lab.errata",
     "established": "hvlab.lab.calling",

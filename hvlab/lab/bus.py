@@ -3,8 +3,7 @@
     bus().connect()                      the handshake up to the version
     b = bus(devices=("scsi", "net")); b.connect(); b.offers(); b.open("scsi"); b.send(b"hello")
 
-Nothing is said until a line says it; after each line everybody is at rest. What a line did is a `Run`: its trace, and
-what was recorded before it.
+Nothing is said until a line says it; after each line everybody is at rest. What a line did is a `Run`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,9 @@ from typing import Any, Final
 from hvlab.child.kernel import Kernel
 from hvlab.errors import BadRequest
 from hvlab.hardware.memory import PAGE
+from hvlab.lab.recorded import Recorded
 from hvlab.machine import Child, Machine
+from hvlab.story.channels import ChannelLens
 from hvlab.trace.journal import Trace
 from hvlab.vmbus.channel import Channel, Knobs
 from hvlab.vmbus.guest_base import Named, Offered
@@ -24,51 +25,32 @@ from hvlab.vmbus.offer import Device, device
 from hvlab.vmbus.pump import rest
 from hvlab.vmbus.ring import Packet
 from hvlab.wire import vmbus
-from hvlab.wire.ring import CONTROL, RingControl
+from hvlab.wire.ring import CONTROL, PacketType, RingControl
 
 RULES: Final = ("empty", "always", "monitor")
-PAGES: Final = 1024  # of the guest, unless more are asked for
+PAGES: Final = 256  # of the guest, unless more are asked for
+ROOM: Final = 768  # pages of the machine for the root and the hypervisor
 FEW: Final = 16  # packets of one line that are told one frame each
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one line did: its trace, and what was recorded before it.
+@dataclass(frozen=True, repr=False)
+class Run(Recorded):
+    """What one line did.
 
     Attributes
     ----------
-    trace, before : Trace
     value : Any
         What the line came to: a version, offers, what a write answered.
-    grain : str
-        How finely the story tells it.
+    channel : int
+        The id of the channel that it was about; 0: of none.
     """
 
-    trace: Trace
-    before: Trace
     value: Any = None
-    grain: str = "event"
     channel: int = 0
 
     @property
-    def lens(self) -> Any:
-        """What tells it; `compare` takes it, too."""
-        from hvlab.story.channels import ChannelLens
-
+    def lens(self) -> ChannelLens:
         return ChannelLens(self.grain, before=self.before)
-
-    @property
-    def story(self) -> Any:
-        """The run as a story of the bus."""
-        return self.lens.story(self.trace)
-
-    def __add__(self, other: "Run") -> "Run":
-        """Return both runs as one."""
-        return replace(self, trace=self.trace + other.trace, value=other.value, channel=other.channel)
-
-    def count(self, name: str) -> int:
-        """Return how many events of a name there are."""
-        return self.trace.kinds().count(name)
 
     def __repr__(self) -> str:
         return f"Run({len(self.trace)} events{'' if self.value is None else f', {self.value!r}'})"
@@ -125,6 +107,10 @@ class Bus:
         The guest's memory.
     recording : bool
         False: nothing is recorded, as for a study.
+    features : int, optional
+        The FeatureFlags that the guest asks for; without them those of its kind.
+    services, **how
+        As `Host` has them.
 
     Attributes
     ----------
@@ -156,11 +142,8 @@ class Bus:
     ) -> None:
         if rule not in RULES:
             raise BadRequest(f"the rule {rule!r}", "", ", ".join(RULES))
-        for name in (version, speaks or version):
-            if name not in vmbus.BY_NAME:
-                raise BadRequest(f"version {name!r}", "", ", ".join(vmbus.BY_NAME))
         self.rule, self.latency = rule, latency
-        self.machine = machine = Machine(memory=max(8 << 20, (pages + 1024) * PAGE * 2))
+        self.machine = machine = Machine(memory=(pages + ROOM) * PAGE)
         machine.hv.recording = recording
         self.parties = [self._root]
         with machine.action():
@@ -215,7 +198,7 @@ class Bus:
 
     def _run(self, value: Any = None, many: bool = False, channel: int = 0) -> Run:
         trace = self.machine.trace
-        run = Run(trace, self.before, value, "request" if many else "event", channel)
+        run = Run(trace, self.before, "request" if many else "event", value, channel)
         self.before = self.before + trace
         return run
 
@@ -336,30 +319,27 @@ class Bus:
         self, data: bytes = b"hello", name: str | int = "", times: int = 1, batch: int = 0, completion: bool = False
     ) -> Run:
         """Let the guest write packets: one after the other, or `batch` of them with one index update."""
-        end = self.end(name)
+        if not batch:
+            return self.write_all([data] * times, name, completion)
+        end, numbers = self.end(name), range(times * batch)
+        packets = [Packet(PacketType.IN_BAND, data, number, completion) for number in numbers]
         with self._line():
-            written = [self._write(end, data, batch, k, completion) for k in range(times)]
+            written = [end.send_batch(packets[k : k + batch]) for k in numbers[::batch]]
         return self._run(written[-1], times > FEW, end.channel_id)
 
-    def write_all(self, payloads: Sequence[bytes], name: str | int = "") -> Run:
+    def write_all(self, payloads: Sequence[bytes], name: str | int = "", completion: bool = False) -> Run:
         """Let the guest write several packets, each with its own index update, before anybody else runs."""
         end = self.end(name)
         with self._line():
-            written = [end.send(data, transaction=k) for k, data in enumerate(payloads)]
+            written = [end.send(data, transaction=k, completion=completion) for k, data in enumerate(payloads)]
         return self._run(written[-1] if written else None, len(payloads) > FEW, end.channel_id)
-
-    @staticmethod
-    def _write(end: Channel, data: bytes, batch: int, number: int, completion: bool) -> Any:
-        if batch:
-            return end.send_batch([Packet(6, data, number * batch + k, completion) for k in range(batch)])
-        return end.send(data, transaction=number, completion=completion)
 
     def reply(self, data: bytes = b"done", name: str | int = "", times: int = 1, transaction: int | None = None) -> Run:
         """Let the host write packets; with a transaction id, completions."""
         end = self.end(name, host=True)
-        kind, number = (6, 0) if transaction is None else (11, transaction)
+        kind = PacketType.IN_BAND if transaction is None else PacketType.COMPLETION
         with self._line():
-            written = [end.send(data, kind=kind, transaction=number) for _ in range(times)]
+            written = [end.send(data, kind=kind, transaction=transaction or 0) for _ in range(times)]
         return self._run(written[-1], times > FEW, end.channel_id)
 
     def drain(self, name: str | int = "") -> Run:
@@ -379,20 +359,16 @@ class Bus:
     def wait(self, microseconds: int) -> Run:
         """Let time pass: noted signals are made when their latency is over, a host that did not listen looks again."""
         hv, until = self.machine.hv, int(self.machine.state["now"][0]) + 1000 * microseconds
+        born = int(self.machine.state["partition"]["born"][0, hv.slot_of(0)])  # where the host's time begins
         with self._line():
             self.rest()
-            while (due := self.host.notice()) is not None and due <= self._now(until):
-                hv.turn((), until=max(until - self._now(until) + due, int(self.machine.state["now"][0])))
+            while (due := self.host.notice()) is not None and born + due <= until:
+                hv.turn((), until=max(born + due, int(self.machine.state["now"][0])))
                 for number in self.host.look() + self.host.wake_due():
                     self.host.signalled(number)
                 self.rest()
             hv.turn((), until=until)
         return self._run()
-
-    def _now(self, machine_time: int) -> int:
-        """Return the root's reference time at a moment of the machine's."""
-        born = int(self.machine.state["partition"]["born"][0, self.machine.hv.slot_of(0)])
-        return machine_time - born
 
     # what is there ---------------------------------------------------------------------------------------------------
 

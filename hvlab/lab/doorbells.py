@@ -1,6 +1,6 @@
 """What it costs to wake a reader: the same arrivals under three rules, side by side.
 
-    for rule, tally in economics(seed=1).items(): print(rule, tally)
+    bells = doorbells(seed=1); show(bells); bells.prices
 
 ``always``: a signal for each packet. ``empty``: only where the ring was empty (Linux, openvmm). ``monitor``: no entry
 into the hypervisor; a bit in a page that is looked at when the latency is over. A host that throttles does not listen
@@ -14,7 +14,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hvlab.lab.bus import RULES, Bus, Run
+from hvlab.lab.bus import Bus, Run
+from hvlab.story.bells import Prices, bells, prices
+from hvlab.story.storyboard import Storyboard
 
 Arrival = tuple[int, tuple[int, ...]]  # microseconds since the last burst, and the bytes of each packet of this one
 
@@ -54,6 +56,32 @@ class Tally:
     run: Run = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Doorbells:
+    """What each rule makes of the same arrivals.
+
+    Attributes
+    ----------
+    tallies : dict
+        Rule -> what came of it, with its run.
+    """
+
+    tallies: dict[str, Tally]
+
+    @property
+    def story(self) -> Storyboard:
+        """All of them on one clock."""
+        return bells(self.tallies)
+
+    @property
+    def prices(self) -> Prices:
+        """What each rule cost."""
+        return prices(self.tallies)
+
+    def __repr__(self) -> str:
+        return repr(self.prices)
+
+
 def arrivals(seed: int = 0, bursts: int = 20, most: int = 8, gap: int = 50, size: int = 200) -> list[Arrival]:
     """Return bursts of up to `most` packets, `gap` microseconds apart on average, each packet of up to `size` bytes."""
     luck = random.Random(seed)
@@ -69,7 +97,7 @@ def under(rule: str, given: Sequence[Arrival], latency: int = 100, throttle: tup
     bus.connect()
     bus.offers()
     bus.open("net", pages=(9, 3))
-    run = _nothing(bus)
+    run = bus.wait(0)
     for gap, sizes in given:
         run += bus.wait(gap)
         run += bus.write_all([bytes(size) for size in sizes])
@@ -77,21 +105,17 @@ def under(rule: str, given: Sequence[Arrival], latency: int = 100, throttle: tup
     return _tally(bus, rule, run)
 
 
-def economics(
-    seed: int = 0,
-    bursts: int = 20,
-    most: int = 8,
-    gap: int = 50,
+def doorbells(
+    seed: int = 1,
+    bursts: int = 8,
+    most: int = 5,
+    gap: int = 60,
     latency: int = 100,
-    throttle: tuple[int, int] | None = None,
-) -> dict[str, Tally]:
-    """Return what each of the three rules makes of the same arrivals."""
+    throttle: tuple[int, int] | None = (6, 150),
+) -> Doorbells:
+    """Let the same bursts of packets come under each rule; the words are those of `arrivals` and `under`."""
     given = arrivals(seed, bursts, most, gap)
-    return {rule: under(rule, given, latency, throttle) for rule in ("always", "empty", "monitor")}
-
-
-def _nothing(bus: Bus) -> Run:
-    return bus.wait(0)
+    return Doorbells({rule: under(rule, given, latency, throttle) for rule in ("always", "empty", "monitor")})
 
 
 def _tally(bus: Bus, rule: str, run: Run) -> Tally:
@@ -125,6 +149,3 @@ def _tally(bus: Bus, rule: str, run: Run) -> Tally:
         max(waits, default=0),
         run,
     )
-
-
-__all__ = ["RULES", "Tally", "arrivals", "economics", "under"]

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hvlab.errors import HvlabError
-from hvlab.lab.answer import Plain, Shape, differences
+from hvlab.lab.answer import Plain, Sentence, Shape, differences
 from hvlab.lab.seed import Draw
+from hvlab.language import N_, _
 from hvlab.story.storyboard import Storyboard
 
 World = Any
@@ -114,7 +115,7 @@ class Exercise:
             If the generator draws none.
         """
         draw = Draw(seed)
-        for _ in range(ATTEMPTS):
+        for _attempt in range(ATTEMPTS):
             world = self.make(draw)
             if self.sorts(world):
                 return world
@@ -140,6 +141,20 @@ class Exercise:
         mine, its, right = (dict(self.shape.atoms(one)) for one in (answer, said, truth))
         odd = [name for name in {**mine, **right} if mine.get(name) != right.get(name)]
         return bool(odd) and all(mine.get(name) == its.get(name) for name in odd)
+
+
+def in_own_words(id: str, asks: str) -> Exercise:
+    """Return the exit item that asks for a sentence, marked with ``N_()``; what is written is kept, and not judged."""
+    return Exercise(
+        id=id,
+        version=1,
+        kind="exit",
+        shape=Sentence(),
+        make=lambda draw: None,
+        ask=lambda world: _(asks),
+        truth=lambda world: "",
+        tested=N_("nothing; your sentence is kept"),
+    )
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from hvlab.hardware.processor import READ
 from hvlab.hypervisor import hypercall, synic_ops
 from hvlab.hypervisor.vp import Fault
 from hvlab.lab.receiver import ORDERS, Desk, Routine, receive, routine_of
+from hvlab.lab.recorded import Recorded
 from hvlab.machine import Machine
-from hvlab.story.storyboard import Storyboard
 from hvlab.story.synic import SynicLens
 from hvlab.trace.journal import Trace
 from hvlab.wire.synic import PAYLOAD, ConnectionInfo, EventPortInfo, MessagePortInfo, PortType, Sint, StimerConfig
@@ -38,37 +38,24 @@ FEW: Final = 4  # more posts or signals than that are told one frame each
 UNIT: Final = 100  # nanoseconds of reference time
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one line did: its trace, and what was recorded before it.
+@dataclass(frozen=True, repr=False)
+class Run(Recorded):
+    """What one line did.
 
     Attributes
     ----------
-    trace, before : Trace
     statuses : tuple of Status
         What the calls answered.
-    grain : str
-        How finely the story tells it.
     """
 
-    trace: Trace
-    before: Trace
     statuses: tuple[Status, ...] = ()
-    grain: str = "event"
 
     @property
     def lens(self) -> SynicLens:
-        """What tells it; `compare` takes it, too."""
         return SynicLens(self.grain, before=self.before)
 
-    @property
-    def story(self) -> Storyboard:
-        """The run as a story of the SynIC."""
-        return self.lens.story(self.trace)
-
     def __add__(self, other: "Run") -> "Run":
-        """Return both runs as one."""
-        return replace(self, trace=self.trace + other.trace, statuses=self.statuses + other.statuses)
+        return replace(super().__add__(other), statuses=self.statuses + other.statuses)
 
     def __repr__(self) -> str:
         told = ", ".join(status.name for status in dict.fromkeys(self.statuses))
@@ -153,7 +140,7 @@ class Letters:
 
     def _run(self, statuses: Sequence[int] = (), many: bool = False) -> Run:
         trace = self.machine.trace
-        run = Run(trace, self.before, tuple(Status(one) for one in statuses), "request" if many else "event")
+        run = Run(trace, self.before, "request" if many else "event", tuple(Status(one) for one in statuses))
         self.before = self.before + trace
         return run
 

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from hvlab.errors import BadRequest
+from hvlab.hardware.memory import PAGE
 from hvlab.hypervisor.vp import Fault
 from hvlab.lab.bus import Bus, Run
 from hvlab.vmbus.packets import PagedRange, RangeVerdict, gpa_direct, gpa_direct_ranges
 from hvlab.vmbus.ring import Packet
 from hvlab.wire.ring import PacketType
-
-PAGE = 4096
 
 
 class Talk(Bus):
@@ -20,6 +19,12 @@ class Talk(Bus):
         window = self.end().writer.window
         with self._line():
             window.write(offset, data)
+        return self._run(channel=self.end().channel_id)
+
+    def wait_for(self, size: int) -> Run:
+        """Let the guest leave word that it waits until `size` bytes are free; 0: it waits no more."""
+        with self._line():
+            self.end().writer.wait_for(size)
         return self._run(channel=self.end().channel_id)
 
     def fill(self, data: bytes) -> int:

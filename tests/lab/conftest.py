@@ -9,8 +9,8 @@ pytest.register_assert_rewrite("lab.lesson_rules")
 
 def pytest_generate_tests(metafunc):
     """Run the tests of `lesson_rules` over each part of the lesson whose module imports them."""
-    if "part" in metafunc.fixturenames:
-        metafunc.parametrize("part", metafunc.module.PARTS, ids="-to-".join)
+    if "lesson_part" in metafunc.fixturenames:
+        metafunc.parametrize("lesson_part", metafunc.module.PARTS, ids="-to-".join)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from hvlab.lab.bus import bus
-from hvlab.lab.doorbells import arrivals, economics, under
+from hvlab.lab.doorbells import arrivals, doorbells, under
 
 
 def sent(tally):
@@ -14,7 +14,7 @@ def sent(tally):
 
 @pytest.fixture(scope="module")
 def tallies():
-    return economics(seed=1, bursts=12)
+    return doorbells(seed=1, bursts=12, most=8, gap=50, throttle=None).tallies
 
 
 def test_the_same_packets_arrive_under_each_rule(tallies):
@@ -44,7 +44,7 @@ def test_a_shorter_latency_lets_packets_wait_less():
 
 
 def test_a_host_that_throttles_stops_listening_to_the_chatty_guest_only():
-    throttled = economics(seed=1, bursts=12, throttle=(6, 1000))
+    throttled = doorbells(seed=1, bursts=12, most=8, gap=50, throttle=(6, 1000)).tallies
 
     assert throttled["always"].throttled > 0 == throttled["empty"].throttled
     assert throttled["always"].longest > 500_000 > throttled["empty"].longest

@@ -90,8 +90,8 @@ def test_a_sweep_says_which_slices_stay_within_the_aim():
     assert [row.longest <= 50_000 for row in rows] == [True, False, False]
 
 
-def test_every_question_of_the_lesson_is_asked_in_it():
-    assert LESSON.unasked() == [] and set(LESSON.questions) == set(TRUTH)
+def test_every_question_of_the_lesson_is_tried_here():
+    assert set(LESSON.questions) == set(TRUTH)
 
 
 def test_what_is_stored_gives_no_answer_before_its_gate():

@@ -53,10 +53,6 @@ def test_reads_of_a_read_only_table_and_forgotten_flushes_are_told(tmp_path, cap
     assert len(set(gpas)) == 1 and len(set(spas)) == 2
 
 
-def test_every_question_of_the_lesson_is_asked_in_it():
-    assert LESSON.unasked() == []
-
-
 def test_what_is_stored_gives_no_answer_before_its_gate():
     """Cells above the facts show the first frame only, and facts are folded."""
     assert LESSON.given_away("table reads", "raises") == []

@@ -56,10 +56,6 @@ def test_weight_and_core_scheduler_change_what_each_guest_had():
     assert "VP 2 was ready and waited" in shown and "They part at frame" in shown
 
 
-def test_every_question_of_the_lesson_is_asked_in_it():
-    assert LESSON.unasked() == []
-
-
 def test_what_is_stored_gives_no_answer_before_its_gate():
     """Cells above the facts show the first frame only, and facts are folded."""
     assert LESSON.given_away("handles vector", "takes vector", "in its assist page") == []

@@ -77,10 +77,6 @@ def test_the_recorded_guest_sets_sint2_with_auto_eoi(tmp_path, capsys):
     assert "its slot was full" in stored and "EOM by the guest" in stored
 
 
-def test_every_question_of_the_lesson_is_asked_in_it():
-    assert LESSON.unasked() == []
-
-
 def test_what_is_stored_gives_no_answer_before_its_gate():
     """Cells above the facts show the first frame only, and facts are folded."""
     assert LESSON.given_away("INSUFFICIENT_BUFFERS", "is set already") == []

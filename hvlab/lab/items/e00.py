@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hvlab.lab.answer import Listed, Number, Plain, Sentence, Word
-from hvlab.lab.exercise import Exercise, Wrong
+from hvlab.lab.answer import Listed, Number, Plain, Word
+from hvlab.lab.exercise import Exercise, Wrong, in_own_words
 from hvlab.lab.items.e00_class import E3
 from hvlab.lab.items.e00_gap import E2
 from hvlab.lab.items.e00_order import E1
@@ -155,17 +155,11 @@ def told_work(world: Work) -> list[str]:
 BOXES_EXERCISE: Final = placing("00.boxes", "compute", 6)
 SHORTS: Final = (placing("00.short.boxes", "recall", 4), counting("00.short.enters", "recall"))
 X1: Final = counting("00.X1", "exit")
-X2: Final = Exercise(
-    id="00.X2",
-    version=1,
-    kind="exit",
-    shape=Sentence(),
-    make=lambda draw: None,
-    ask=lambda world: _(
+X2: Final = in_own_words(
+    "00.X2",
+    N_(
         "The overview says: all access of a child to memory goes through VMBus or the hypervisor. Correct the sentence."
     ),
-    truth=lambda world: "",
-    tested=N_("nothing; your sentence is kept"),
 )
 
 EXERCISES: Final = (BOXES_EXERCISE, E1, E2, E3, X1, X2)

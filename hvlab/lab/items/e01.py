@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hvlab.lab.answer import Collection, Number, Plain, Sentence
-from hvlab.lab.exercise import Exercise, World, Wrong
+from hvlab.lab.answer import Collection, Number, Plain
+from hvlab.lab.exercise import Exercise, World, Wrong, in_own_words
 from hvlab.lab.items.e01_dump import BITS, BLANK, BLANKS, E1, HALF, REAL, SWAPPED, swapped
 from hvlab.lab.permits import BY_CODE, CALLS, CHILD, PARENT_OR_SELF, REGISTERS, ROOT, Permit, allowed, least
 from hvlab.lab.seed import Draw
@@ -196,17 +196,9 @@ SHORTS: Final = (
     counting("01.short.calls", "recall"),
 )  # fmt: skip
 X1: Final = counting("01.X1", "exit")
-X2: Final = Exercise(
-    id="01.X2",
-    version=1,
-    kind="exit",
-    shape=Sentence(),
-    make=lambda draw: None,
-    ask=lambda world: _(
-        "The overview says: there is at least one parent, or root, partition, running Windows. Correct the sentence."
-    ),
-    truth=lambda world: "",
-    tested=N_("nothing; your sentence is kept"),
+X2: Final = in_own_words(
+    "01.X2",
+    N_("The overview says: there is at least one parent, or root, partition, running Windows. Correct the sentence."),
 )
 
 EXERCISES: Final = (BLANK, BLANKS, E1, E2, E3, X1, X2)

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from hvlab.child.program import PARENT, loop, move, special
-from hvlab.lab.answer import Listed, Number, Plain, Sentence, Word, record
-from hvlab.lab.exercise import Exercise, Wrong
+from hvlab.lab.answer import Listed, Number, Plain, Word, record
+from hvlab.lab.exercise import Exercise, Wrong, in_own_words
 from hvlab.lab.items.e02_device import E3
 from hvlab.lab.items.e02_rig import (
     EMPTY,
@@ -234,14 +234,7 @@ def number(id: str, kind: str) -> Exercise:
 
 SHORTS: Final = (number("02.short.exits", "recall"),)
 X1: Final = number("02.X1", "exit")
-X2: Final = Exercise(
-    id="02.X2",
-    version=1,
-    kind="exit",
-    shape=Sentence(),
-    make=lambda draw: None,
-    ask=lambda world: _("The overview says: partitions do not have access to the physical processor. Correct it."),
-    truth=lambda world: "",
-    tested=N_("nothing; your sentence is kept"),
+X2: Final = in_own_words(
+    "02.X2", N_("The overview says: partitions do not have access to the physical processor. Correct it.")
 )
 EXERCISES: Final = (BLANK, BLANKS, E1, E2, E3, X1, X2)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hvlab.lab.answer import Listed, Number, Plain, Sentence, record
+from hvlab.lab.answer import Listed, Number, Plain, record
 from hvlab.lab.bitfields import parts
-from hvlab.lab.exercise import Exercise, World, Wrong
+from hvlab.lab.exercise import Exercise, World, Wrong, in_own_words
 from hvlab.lab.items.e03_call import E3
 from hvlab.lab.items.e03_rig import Made, run
 from hvlab.lab.seed import Draw
@@ -328,15 +328,8 @@ X1: Final = Exercise(
     story=story,
 )  # fmt: skip
 
-X2: Final = Exercise(
-    id="03.X2",
-    version=1,
-    kind="exit",
-    shape=Sentence(),
-    make=lambda draw: None,
-    ask=lambda world: _("The overview's glossary says: MSR, Memory Service Routine. Correct it; say what one does."),
-    truth=lambda world: "",
-    tested=N_("nothing; your sentence is kept"),
+X2: Final = in_own_words(
+    "03.X2", N_("The overview's glossary says: MSR, Memory Service Routine. Correct it; say what one does.")
 )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from hvlab.hardware.processor import FETCH, READ, USER, WRITE
-from hvlab.lab.answer import Number, Plain, Sentence
-from hvlab.lab.exercise import Exercise, World, Wrong
+from hvlab.lab.answer import Number, Plain
+from hvlab.lab.exercise import Exercise, World, Wrong, in_own_words
 from hvlab.lab.items.e04_map import E3, free_frames, page_of
 from hvlab.lab.items.e04_refused import E2
 from hvlab.lab.items.e04_walk import BLANK, BLANKS, BYTE, E1, FULL, LOAD
@@ -83,18 +83,12 @@ X1: Final = Exercise(
     story=lambda world: story_of(world.step.trace),
 )  # fmt: skip
 
-X2: Final = Exercise(
-    id="04.X2",
-    version=1,
-    kind="exit",
-    shape=Sentence(),
-    make=lambda draw: {},
-    ask=lambda world: _(
+X2: Final = in_own_words(
+    "04.X2",
+    N_(
         'The overview says that a partition has a private "virtual memory address region". Correct the sentence in '
         "your own words: which address space is private, and who makes the virtual ones?"
     ),
-    truth=lambda world: "",
-    tested=N_("nothing: it is kept for your teacher"),
 )
 
 

@@ -8,8 +8,8 @@ from hvlab.capture.load import load
 from hvlab.capture.samples import sample
 from hvlab.capture.tables import NestedTables
 from hvlab.hardware.processor import PEEK, READ, USER, WRITE
-from hvlab.lab.answer import Number, Plain, Sentence, Word, record
-from hvlab.lab.exercise import Exercise, Wrong
+from hvlab.lab.answer import Number, Plain, Word, record
+from hvlab.lab.exercise import Exercise, Wrong, in_own_words
 from hvlab.lab.items.e05_build import E3
 from hvlab.lab.items.e05_repair import E2
 from hvlab.lab.items.l05 import shown
@@ -353,17 +353,8 @@ def _where(world: World) -> str:
 
 
 X1: Final = of_situation("05.X1", "exit", situation)
-X2: Final = Exercise(
-    id="05.X2",
-    version=1,
-    kind="exit",
-    shape=Sentence(),
-    make=lambda draw: None,
-    ask=lambda world: _(
-        "The overview says: an IOMMU accelerates the translation of guest addresses. Correct the sentence."
-    ),
-    truth=lambda world: "",
-    tested=N_("nothing; your sentence is kept"),
+X2: Final = in_own_words(
+    "05.X2", N_("The overview says: an IOMMU accelerates the translation of guest addresses. Correct the sentence.")
 )
 
 EXERCISES: Final = (E1, REAL, E2, E3, X1, X2)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from hvlab.hardware import apic
-from hvlab.lab.answer import Collection, Number, Plain, Sentence, record
-from hvlab.lab.exercise import Exercise, Wrong
+from hvlab.lab.answer import Collection, Number, Plain, record
+from hvlab.lab.exercise import Exercise, Wrong, in_own_words
 from hvlab.lab.interrupting import Bench, Run
 from hvlab.lab.items.e06_build import E3, E3_EOI
 from hvlab.lab.items.e06_script import EOI, RAISE, TAKE, Event, Script, ends, forty, otherwise, run, stream, vectors
@@ -293,17 +293,8 @@ SHORTS: Final = (
 )
 
 X1: Final = count_of("06.X1", "exit", 5)
-X2: Final = Exercise(
-    id="06.X2",
-    version=1,
-    kind="exit",
-    shape=Sentence(),
-    make=lambda draw: None,
-    ask=lambda world: _(
-        "The overview says: an APIC assigns priority levels to its interrupt outputs. Correct the sentence."
-    ),
-    truth=lambda world: "",
-    tested=N_("nothing; your sentence is kept"),
+X2: Final = in_own_words(
+    "06.X2", N_("The overview says: an APIC assigns priority levels to its interrupt outputs. Correct the sentence.")
 )
 
 EXERCISES: Final = (E1, E2, E3, E3_EOI, X1, X2)

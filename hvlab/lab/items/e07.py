@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from hvlab.lab.answer import Bytes, Number, Plain, Sentence
-from hvlab.lab.exercise import Exercise, Wrong
+from hvlab.lab.answer import Bytes, Number, Plain
+from hvlab.lab.exercise import Exercise, Wrong, in_own_words
 from hvlab.lab.interleavings import bench
 from hvlab.lab.items.e07_bugs import E2
 from hvlab.lab.items.e07_routine import E3
@@ -177,17 +177,9 @@ X1: Final = Exercise(
     wrong=FIRST_WRONG,
     story=flooded,
 )
-X2: Final = Exercise(
-    id="07.X2",
-    version=1,
-    kind="exit",
-    shape=Sentence(),
-    make=lambda draw: None,
-    ask=lambda world: _(
-        "The overview says: MSR stands for Memory Service Routine. Correct the sentence with what you wrote to SINT2."
-    ),
-    truth=lambda world: "",
-    tested=N_("nothing; your sentence is kept"),
+X2: Final = in_own_words(
+    "07.X2",
+    N_("The overview says: MSR stands for Memory Service Routine. Correct the sentence with what you wrote to SINT2."),
 )
 
 

@@ -1,10 +1,10 @@
 """Lesson 09, exercises: VMBus is memory, letters and doorbells."""
 
-from collections.abc import Callable
 from typing import Final
 
-from hvlab.lab.answer import Number, Sentence
-from hvlab.lab.exercise import Exercise, Wrong
+from hvlab.hardware.memory import PAGE
+from hvlab.lab.answer import Number
+from hvlab.lab.exercise import Exercise, Wrong, in_own_words
 from hvlab.lab.items.e09_ends import E3
 from hvlab.lab.items.e09_gpadl import E1
 from hvlab.lab.items.e09_ops import E2
@@ -16,7 +16,6 @@ from hvlab.wire import vmbus
 from hvlab.wire.ring import TRAILER
 
 World = dict[str, int]
-PAGE: Final = 4096
 
 # exit -----------------------------------------------------------------------------------------------------------------
 
@@ -48,25 +47,20 @@ def ask_unread(world: World) -> str:
     ).format(size=f"{world['size']:,}", data=world["data"])
 
 
-def wrong(name: str, says: str, rule: str, answer: Callable[[World], int | None]) -> Wrong:
-    """Return a wrong model."""
-    return Wrong(name, says, rule, answer)
-
-
 UNREAD_WRONG: Final = (
-    wrong(
+    Wrong(
         "full-is-equal",
         N_("the ring is never filled: a packet that would leave nothing free is refused."),
         "ring-free",
         lambda world: None if world["size"] % needs(world) else world["size"] // needs(world),
     ),
-    wrong(
+    Wrong(
         "length-counts-the-trailer",
         N_("behind each packet stand eight bytes more than its length says."),
         "ring-packet",
         lambda world: (world["size"] - 1) // (needs(world) - TRAILER),
     ),
-    wrong(
+    Wrong(
         "data-only",
         N_("a descriptor of sixteen bytes and a trailer of eight stand around the data."),
         "ring-packet",
@@ -89,18 +83,12 @@ X1: Final = Exercise(
     ),
     wrong=UNREAD_WRONG,
 )
-X2: Final = Exercise(
-    id="09.X2",
-    version=1,
-    kind="exit",
-    shape=Sentence(),
-    make=lambda draw: None,
-    ask=lambda world: _(
+X2: Final = in_own_words(
+    "09.X2",
+    N_(
         "The overview says: all access to physical memory by a child is via VMBus or the hypervisor. Correct the "
         "sentence with what a packet carries, and who reads the page that it names."
     ),
-    truth=lambda world: "",
-    tested=N_("nothing; your sentence is kept"),
 )
 
 # warm-up --------------------------------------------------------------------------------------------------------------
@@ -154,13 +142,13 @@ SHORTS: Final = (
             N_("26 in the header; the rest in pieces of 28."),
         ),
         wrong=(
-            wrong(
+            Wrong(
                 "bus-copies-the-data",
                 N_("pages are named, not copied: eight bytes for each of them."),
                 "gpadl-pages",
                 lambda world: -(-world["pages"] * PAGE // vmbus.MAX_MESSAGE),
             ),
-            wrong(
+            Wrong(
                 "one-message-a-page",
                 N_("a message carries as many numbers as have room in it."),
                 "gpadl-messages",
@@ -186,13 +174,13 @@ SHORTS: Final = (
             N_("The mask is 0, and the ring was empty before this write."),
         ),
         wrong=(
-            wrong(
+            Wrong(
                 "signal-every-write",
                 N_("only a write into an empty ring has to wake anybody."),
                 "ring-signal",
                 lambda world: world["masked"] + world["open"] + 2 * world["reads"],
             ),
-            wrong(
+            Wrong(
                 "unmasking-rings",
                 N_("clearing the mask signals nothing by itself: the reader has to look again."),
                 "ring-mask",

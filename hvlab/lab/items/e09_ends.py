@@ -106,11 +106,6 @@ def judged(world: World, end: Callable[..., Any], meter: Meter) -> Plain:
     return tuple(out.arrived), out.asleep, out.needless, out.refused, *last
 
 
-def judged_by(function: Callable[..., Any], world: World, meter: Meter) -> Plain:
-    """Play a world with the learner's function."""
-    return judged(world, function, meter)
-
-
 def by(kind: type[Ends]) -> Callable[[World], Plain]:
     """Return what a pair of the lab comes to."""
 
@@ -302,7 +297,7 @@ E3: Final = Construct(
     make=hidden,
     ask=ask,
     truth=by(Ends),
-    call=judged_by,
+    call=lambda function, world, meter: judged(world, function, meter),
     tell=tell_case,
     story=story,
     tested=tested,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from hvlab.hardware.memory import PAGE
 from hvlab.lab.answer import Bytes, Number, Plain, record
 from hvlab.lab.exercise import Exercise, Wrong
 from hvlab.lab.seed import Draw
@@ -12,7 +13,6 @@ from hvlab.vmbus.gpadl import messages
 from hvlab.wire import vmbus
 from hvlab.wire.ring import GpaRange
 
-PAGE: Final = 4096
 HEAD: Final = 36  # of the first message: channel header 8, GPADL header 12, range 8, the first page number 8
 MOST_PAGES: Final = vmbus.HEADER_PFNS + 4 * vmbus.BODY_PFNS
 

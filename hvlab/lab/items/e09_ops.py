@@ -7,13 +7,14 @@ from typing import Final
 
 from hvlab.lab.answer import Number, Plain, record
 from hvlab.lab.exercise import Exercise, Wrong
-from hvlab.lab.ring_bench import Bench
+from hvlab.lab.ring_bench import HEAD, Bench
 from hvlab.lab.seed import Draw
 from hvlab.language import N_, _
+from hvlab.wire.ring import TRAILER
 
 SIZE: Final = 4096
 COUNT: Final = 200
-HEAD, TRAILER, LONGEST = 16, 8, 1200
+LONGEST: Final = 1200
 Op = tuple[str, int, int]  # write: bytes, packets in one update · read: packets, 0 · mask: 0 or 1, 0
 
 
@@ -106,17 +107,23 @@ def one(draw: Draw, ring: Ring, eager: int) -> Op:
     return "write", draw.between(1, draw.pick((60, 600, LONGEST))), draw.pick((1, 1, 1, 2, 3))
 
 
+def do(bench: Bench, op: Op) -> None:
+    """Let the engine do one operation."""
+    what, a, b = op
+    if what == "write":
+        bench.write(a, b)
+    elif what == "read":
+        bench.read(a)
+    else:
+        bench.mask(a)
+
+
 @lru_cache(maxsize=64)
 def truth(world: Ops) -> Plain:
     """Return (read index, write index, signals, refusals), by the engine."""
     bench = Bench(SIZE)
-    for what, a, b in world.ops:
-        if what == "write":
-            bench.write(a, b)
-        elif what == "read":
-            bench.read(a)
-        else:
-            bench.mask(a)
+    for op in world.ops:
+        do(bench, op)
     return bench.read_index, bench.write_index, bench.signals, bench.refused
 
 
@@ -160,19 +167,14 @@ def ask(world: Ops) -> str:
 def lines(world: Ops) -> Iterator[str]:
     """Say what the worked run came to at its first turns, and at its end."""
     bench, told = Bench(SIZE), 0
-    for k, (what, a, b) in enumerate(world.ops):
+    for k, op in enumerate(world.ops):
         before = bench.signals, bench.refused
-        if what == "write":
-            bench.write(a, b)
-        elif what == "read":
-            bench.read(a)
-        else:
-            bench.mask(a)
+        do(bench, op)
         if (turn := (bench.signals, bench.refused)) != before and told < 12:
             told += 1
             text = _("{k}: {op} leaves read {read:#x}, write {write:#x}; {signals} signals, {refused} refused so far.")
             words = {"read": bench.read_index, "write": bench.write_index, "signals": turn[0], "refused": turn[1]}
-            yield text.format(k=k, op=short((what, a, b)), **words)
+            yield text.format(k=k, op=short(op), **words)
     yield _("At the end: read {read:#x}, write {write:#x}, {signals} signals, {refused} refused.").format(
         read=bench.read_index, write=bench.write_index, signals=bench.signals, refused=bench.refused
     )
