@@ -9,8 +9,9 @@ and translated where it is said. Placeholders are named, so that a translation m
 
 What is declared by a call of its own needs no ``N_``; its name is the keyword, as ``xgettext`` calls it: the sentence
 of an ``event``, of a ``Kind``, the label of a ``Fact``, the texts of a ``Place``, of an ``Item`` and of a ``Model`` are
-translated where a story or a question is built. The browser's own words stand in its modules as ``t("…")``; a story
-that is not told in English brings their translations with it (`hvlab.view.words`).
+translated where a story, a question or a description is built; of the two forms of a ``count`` the one is taken that
+goes with its number. The browser's own words stand in its modules as ``t("…")``; a story that is not told in English
+brings their translations with it (`hvlab.view.words`).
 """
 
 import gettext

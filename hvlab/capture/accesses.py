@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hvlab.capture.gate import LINE_CAP, LINES_CAP, Array, content, inflated, npz
 from hvlab.capture.tables import meta_of, name_of
 from hvlab.errors import BadFile
+from hvlab.language import _
 
 FETCH, LOAD, STORE, MODIFY = range(4)
 LETTERS: Final = "ILSM"
@@ -104,7 +105,8 @@ def lackey_trace(path: str | os.PathLike[str], most: int = TEXT_CAP) -> AddressT
     kind, size, gva = (np.concatenate(parts)[:most] for parts in zip(*chunks, strict=True))
     for values in (kind, size, gva):
         values.flags.writeable = False
-    note = f"only the first {most:,} accesses were taken; the recording is longer" if more else ""
+    text = _("only the first {count} accesses were taken; the recording is longer")
+    note = text.format(count=f"{most:,}") if more else ""
     return AddressTrace(file, "", kind, size, gva, note, {})
 
 

@@ -10,6 +10,7 @@ from hvlab.capture.buslog import BusLog
 from hvlab.capture.counts import (
     NestedSummary,
     Region,
+    SlotUse,
     Space,
     Summary,
     TablesSummary,
@@ -22,24 +23,33 @@ from hvlab.capture.kinds import recognise
 from hvlab.capture.kvmlog import KvmLog
 from hvlab.capture.kvmstory import tale
 from hvlab.capture.load import Capture, load
-from hvlab.capture.source import PASTED, Source, is_text
+from hvlab.capture.source import Source, is_text
 from hvlab.capture.summary import summary
 from hvlab.errors import plain
+from hvlab.language import N_, _, ngettext
 from hvlab.trace.words import say
 
 Study = Callable[[AddressTrace], str]
 
 IN_FULL: Final = 4
 SIZES: Final = {12: "4 KiB", 21: "2 MiB", 30: "1 GiB"}
-MIX: Final = {"I": "instruction fetches", "L": "loads", "S": "stores", "M": "modifies (load and store)"}
-NAMES: Final = (
+MIX: Final = {
+    "I": N_("instruction fetches"),
+    "L": N_("loads"),
+    "S": N_("stores"),
+    "M": N_("modifies (load and store)"),
+}
+WRITABLE: Final = {"user": N_("{leaves} of the user"), "kernel": N_("{leaves} of the kernel")}
+NAMES: Final = N_(
     "Names of areas assume a Linux guest without the shifts of KASLR (source: Linux, "
     "Documentation/arch/x86/x86_64/mm.rst)."
 )
-SHIFTED: Final = (
+SHIFTED: Final = N_(
     "The kernel image does not stand at its fixed place, so KASLR has moved this guest: direct map, vmalloc and page "
     "structures are listed as one area."
 )
+CUT: Final = N_("The tables are too entangled to count all of them; these numbers are of the first part.")
+MISSING: Final = N_("Entries that lead to table pages which are not in the file: {count}.")
 
 
 def describe(path: Source, study: Study | None = None) -> str:
@@ -51,19 +61,14 @@ def describe(path: Source, study: Study | None = None) -> str:
     study : for an address trace, adds what an engine makes of it (TLB and walk behaviour).
     """
     kind = recognise(path)
-    name = PASTED.capitalize() if is_text(path) else plain(path)
-    if not kind.ready:
-        return f"{name} is {kind.says()}."
-    return tell(load(path), f"{name} is {kind.phrase}.", study)
+    opening = kind.sentence(_("The pasted text") if is_text(path) else plain(path))
+    return tell(load(path), opening, study) if kind.ready else opening
 
 
 def tell(capture: Capture, opening: str, study: Study | None = None) -> str:
     """The same for a capture that is already loaded."""
     if isinstance(capture, KvmLog):
-        span = capture.events[-1].seconds - capture.events[0].seconds
-        others = f", {count(capture.others, 'other line')}" if capture.others else ""
-        size = f"{count(len(capture), 'event')} in {span:.1f} s{others}."
-        return "\n".join([opening, size, *tale(capture), "", repr(capture)])
+        return "\n".join([opening, _events(capture), *tale(capture), "", repr(capture)])
     if isinstance(capture, DeviceList | BusLog):
         return f"{opening}\n\n{capture!r}"
     if isinstance(capture, GuestLog):
@@ -82,9 +87,28 @@ def _lines(numbers: Summary) -> Iterator[str]:
     return _trace(numbers) if isinstance(numbers, TraceSummary) else _vectors(numbers)
 
 
-def count(number: int, one: str, many: str = "") -> str:
-    """`1 page`, `2 pages`, `1,000 pages`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def _events(log: KvmLog) -> str:
+    events = count(len(log), "{count} event", "{count} events")
+    span = f"{log.events[-1].seconds - log.events[0].seconds:.1f}"
+    if not log.others:
+        return _("{events} in {span} s.").format(events=events, span=span)
+    others = count(log.others, "{count} other line", "{count} other lines")
+    return _("{events} in {span} s, {others}.").format(events=events, span=span, others=others)
+
+
+def count(number: int, one: str, many: str) -> str:
+    """The form of a text that goes with a number: `1 page`, `2 pages`, `1,000 pages`."""
+    return ngettext(one, many, number).format(count=f"{number:,}")
+
+
+def pages(number: int) -> str:
+    """`1 page`, `2 pages`."""
+    return count(number, "{count} page", "{count} pages")
+
+
+def leaves(number: int) -> str:
+    """`1 leaf`, `2 leaves`."""
+    return count(number, "{count} leaf", "{count} leaves")
 
 
 def amount(size: int) -> str:
@@ -92,185 +116,262 @@ def amount(size: int) -> str:
     for unit, name in ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if size >= unit:
             return f"{size // unit:,} {name}" if size % unit == 0 else f"{size / unit:,.1f} {name}"
-    return f"{size:,} bytes"
+    return _("{size} bytes").format(size=f"{size:,}")
 
 
 def listed(parts: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "none"
+    if len(parts) < 2:
+        return "".join(parts) or _("none")
+    return _("{some} and {last}").format(some=", ".join(parts[:-1]), last=parts[-1])
 
 
 def _sizes(sizes: Mapping[int, int]) -> str:
-    return listed([f"{leaves:,} of {SIZES.get(shift, f'2**{shift} bytes')}" for shift, leaves in sorted(sizes.items())])
+    text = _("{leaves} of {size}")
+    return listed([text.format(leaves=f"{number:,}", size=size_of(shift)) for shift, number in sorted(sizes.items())])
+
+
+def size_of(shift: int) -> str:
+    """A page size in words."""
+    return SIZES.get(shift) or _("{size} bytes").format(size=f"2**{shift}")
 
 
 def _levels(tables: Mapping[int, int]) -> str:
-    return listed([f"{pages:,} at level {level}" for level, pages in sorted(tables.items(), reverse=True)])
+    text = _("{pages} at level {level}")
+    return listed([text.format(pages=f"{many:,}", level=level) for level, many in sorted(tables.items(), reverse=True)])
 
 
 # --- page tables -----------------------------------------------------------------------------------------------------
 
 
 def _tables(numbers: TablesSummary) -> Iterator[str]:
-    ram = f" of a guest with {amount(numbers.ram_bytes)}" if numbers.ram_bytes else ""
-    yield (
-        f"It holds {count(numbers.table_pages, 'table page')}{ram}: {numbers.levels} levels, "
-        f"{count(numbers.cpus, 'processor')}, {count(len(numbers.spaces), 'address space')}."
+    whole = _("It holds {tables}: {levels} levels, {processors}, {spaces}.")
+    if numbers.ram_bytes:
+        whole = _("It holds {tables} of a guest with {memory}: {levels} levels, {processors}, {spaces}.")
+    yield whole.format(
+        tables=count(numbers.table_pages, "{count} table page", "{count} table pages"),
+        memory=amount(numbers.ram_bytes),
+        levels=numbers.levels,
+        processors=count(numbers.cpus, "{count} processor", "{count} processors"),
+        spaces=count(len(numbers.spaces), "{count} address space", "{count} address spaces"),
     )
-    answers = [
-        (numbers.oracle_leaves, "leaf", "leaves"),
-        (numbers.oracle_rights, "range with its rights", "ranges with their rights"),
-        (numbers.oracle_probes, "probed address", "probed addresses"),
-    ]
-    there = [count(number, one, many) for number, one, many in answers if number]
-    yield f"Independent answers to compare with: {listed(there)}."
-    yield NAMES
+    yield _("Independent answers to compare with: {answers}.").format(answers=listed(list(_oracles(numbers))))
+    yield _(NAMES)
     if any(space.moved for space in numbers.spaces):
-        yield SHIFTED
+        yield _(SHIFTED)
     for space in numbers.spaces[:IN_FULL]:
         yield ""
         yield from _space(space)
     if len(numbers.spaces) > IN_FULL:
         yield ""
-        yield "Further address spaces:"
+        yield _("Further address spaces:")
+    text = _("top table at GPA {root}, of processor {who}: {user} user and {kernel} kernel leaves")
     for space in numbers.spaces[IN_FULL:]:
-        who = listed([str(cpu) for cpu in space.cpus])
-        leaves = f"{space.user_leaves:,} user and {space.kernel_leaves:,} kernel leaves"
-        yield f"  top table at GPA {say('gpa', space.root)}, of processor {who}: {leaves}"
+        yield "  " + text.format(
+            root=say("gpa", space.root),
+            who=listed([str(cpu) for cpu in space.cpus]),
+            user=f"{space.user_leaves:,}",
+            kernel=f"{space.kernel_leaves:,}",
+        )
+
+
+def _oracles(numbers: TablesSummary) -> Iterator[str]:
+    if numbers.oracle_leaves:
+        yield leaves(numbers.oracle_leaves)
+    if numbers.oracle_rights:
+        yield count(numbers.oracle_rights, "{count} range with its rights", "{count} ranges with their rights")
+    if numbers.oracle_probes:
+        yield count(numbers.oracle_probes, "{count} probed address", "{count} probed addresses")
 
 
 def _space(space: Space) -> Iterator[str]:
-    who = listed([f"{cpu} (running at CPL {cpl})" for cpu, cpl in zip(space.cpus, space.cpls, strict=True)])
-    yield f"Address space with its top table at GPA {say('gpa', space.root)}, of processor {who}"
+    runs = _("{processor} (running at CPL {cpl})")
+    who = [runs.format(processor=cpu, cpl=cpl) for cpu, cpl in zip(space.cpus, space.cpls, strict=True)]
+    title = _("Address space with its top table at GPA {root}, of processor {who}")
+    yield title.format(root=say("gpa", space.root), who=listed(who))
     for region in space.regions:
         yield from _region(region)
-    yield f"  Tables used: {_levels(space.tables)}."
-    yield f"  Distinct leaves: {space.user_leaves:,} in the user half, {space.kernel_leaves:,} in the kernel half" + (
-        f"; with tables that are mapped more than once, {count(space.times, 'leaf', 'leaves')}."
-        if space.times > space.user_leaves + space.kernel_leaves
-        else "."
+    yield "  " + _("Tables used: {tables}.").format(tables=_levels(space.tables))
+    yield "  " + _distinct(space)
+    writable = [_(WRITABLE[half]).format(leaves=leaves(many)) for half, many in space.writable_code.items() if many]
+    yield "  " + _("Writable and executable at once: {leaves}.").format(leaves=listed(writable))
+    sharing = _(
+        "Sharing: {shared} mapped by more than one 4 KiB leaf; {large} of user pages also inside a large page of the "
+        "kernel."
     )
-    writable = [
-        f"{count(number, 'leaf', 'leaves')} of the {half}" for half, number in space.writable_code.items() if number
-    ]
-    yield f"  Writable and executable at once: {listed(writable)}."
-    shared = f"  Sharing: {count(space.shared_frames, 'frame')} mapped by more than one 4 KiB leaf"
-    yield shared + f"; {count(space.large_too, 'frame')} of user pages also inside a large page of the kernel."
+    frames = [count(many, "{count} frame", "{count} frames") for many in (space.shared_frames, space.large_too)]
+    yield "  " + sharing.format(shared=frames[0], large=frames[1])
     yield "  " + _isolation(space)
     if space.kept:
-        yield f"  Entries that are not present but not empty (protected or swapped pages): {space.kept:,}."
+        text = _("Entries that are not present but not empty (protected or swapped pages): {count}.")
+        yield "  " + text.format(count=f"{space.kept:,}")
     if space.missing:
-        yield f"  Entries that lead to table pages which are not in the file: {space.missing:,}."
+        yield "  " + _(MISSING).format(count=f"{space.missing:,}")
     if space.cut:
-        yield "  The tables are too entangled to count all of them; these numbers are of the first part."
+        yield "  " + _(CUT)
+
+
+def _distinct(space: Space) -> str:
+    text = _("Distinct leaves: {user} in the user half, {kernel} in the kernel half.")
+    if space.times > space.user_leaves + space.kernel_leaves:
+        text = _(
+            "Distinct leaves: {user} in the user half, {kernel} in the kernel half; with tables that are mapped more "
+            "than once, {all}."
+        )
+    return text.format(user=f"{space.user_leaves:,}", kernel=f"{space.kernel_leaves:,}", all=leaves(space.times))
 
 
 def _isolation(space: Space) -> str:
     if space.isolated:
-        return (
-            "Page-table isolation is visible: beside user pages these tables map only "
-            f"{count(space.kernel_leaves, 'distinct leaf', 'distinct leaves')} of the kernel, not its memory."
+        kernel = count(space.kernel_leaves, "{count} distinct leaf", "{count} distinct leaves")
+        text = _(
+            "Page-table isolation is visible: beside user pages these tables map only {leaves} of the kernel, not its "
+            "memory."
         )
+        return text.format(leaves=kernel)
     if not space.user_leaves or not space.kernel_leaves:
-        half = "kernel" if space.kernel_leaves else "user"
-        return f"Page-table isolation cannot be seen from here: only the {half} half is mapped."
-    return "No page-table isolation: the kernel's memory is mapped beside the user's."
+        if space.kernel_leaves:
+            return _("Page-table isolation cannot be seen from here: only the kernel half is mapped.")
+        return _("Page-table isolation cannot be seen from here: only the user half is mapped.")
+    return _("No page-table isolation: the kernel's memory is mapped beside the user's.")
 
 
 def _region(region: Region) -> Iterator[str]:
-    yield f"  {region.name}: {say('gva', region.first)} to {say('gva', region.last)}"
-    text = f"    pages: {_sizes(region.sizes)}, {amount(region.mapped)}"
+    text = _("{area}: {first} to {last}")
+    yield "  " + text.format(area=_(region.name), first=say("gva", region.first), last=say("gva", region.last))
+    text = _("pages: {sizes}, {mapped}; effective rights: {rights}")
     if region.times > region.leaves:
-        text += f"; aliases make it {region.times:,} leaves"
-    rights = [f"{number:,} {letters}" for letters, number in sorted(region.rights.items())]
-    yield f"{text}; effective rights: {listed(rights)}"
+        text = _("pages: {sizes}, {mapped}; aliases make it {times} leaves; effective rights: {rights}")
+    yield "    " + text.format(
+        sizes=_sizes(region.sizes),
+        mapped=amount(region.mapped),
+        times=f"{region.times:,}",
+        rights=listed([f"{number:,} {letters}" for letters, number in sorted(region.rights.items())]),
+    )
 
 
 # --- nested tables ---------------------------------------------------------------------------------------------------
 
 
 def _nested(numbers: NestedSummary) -> Iterator[str]:
-    pages = sum(numbers.tables.values())
-    in_slots = sum(slot.not_writable for slot in numbers.slots if slot.read_only)
-    yield (
-        f"It holds {count(pages, 'nested table')} ({_levels(numbers.tables)}) that map "
-        f"{count(numbers.leaves, 'leaf', 'leaves')}: {_sizes(numbers.sizes)}, {amount(numbers.mapped)} in all."
+    yield _("It holds {tables} ({levels}) that map {leaves}: {sizes}, {mapped} in all.").format(
+        tables=count(sum(numbers.tables.values()), "{count} nested table", "{count} nested tables"),
+        levels=_levels(numbers.tables),
+        leaves=leaves(numbers.leaves),
+        sizes=_sizes(numbers.sizes),
+        mapped=amount(numbers.mapped),
     )
-    yield (
-        f"The control block says: ASID {numbers.asid}, nested paging {'on' if numbers.np_enable else 'off'}, last exit "
-        f"code {say('hex', numbers.exit_code)}, its root is {'' if numbers.same_root else 'not '}that of these tables."
-    )
-    yield (
-        f"Rights: {numbers.user:,} of {numbers.leaves:,} leaves have U=1 (AMD processors walk nested tables as user); "
-        f"{numbers.not_writable:,} are not writable, {in_slots:,} of them in read-only slots."
+    yield _control(numbers)
+    yield _(
+        "Rights: {user} of {leaves} leaves have U=1 (AMD processors walk nested tables as user); {closed} are not "
+        "writable, {in_slots} of them in read-only slots."
+    ).format(
+        user=f"{numbers.user:,}",
+        leaves=f"{numbers.leaves:,}",
+        closed=f"{numbers.not_writable:,}",
+        in_slots=f"{sum(slot.not_writable for slot in numbers.slots if slot.read_only):,}",
     )
     for slot in numbers.slots:
-        kind = "read-only slot" if slot.read_only else "slot"
-        last = say("gpa", slot.gpa + max(slot.size, 1) - 1)
-        yield (
-            f"  {kind} GPA {say('gpa', slot.gpa)} to {last}, {amount(slot.size)}: "
-            f"{amount(slot.mapped)} mapped, {count(slot.not_writable, 'leaf', 'leaves')} not writable"
-        )
+        yield "  " + _slot(slot)
     if numbers.slots and numbers.outside:
-        yield f"  {count(numbers.outside, 'leaf lies', 'leaves lie')} in no slot."
-    yield (
-        f"Memory that moves: {numbers.moved_pages:,} of {numbers.leaves:,} leaves lead to an SPA that differs from "
-        "the GPA."
-    )
-    yield (
-        f"The guest's own tables: {count(numbers.l2_tables, 'page')}, {numbers.l2_levels} levels; "
-        f"{numbers.l2_tables_backed:,} of them lie where the nested tables say."
-    )
-    yield (
-        f"Independent answers to compare with: {count(numbers.pagemap, 'page')} of the monitor's process map, "
-        f"{count(numbers.touched, 'address', 'addresses')} that the guest touched."
-    )
+        yield "  " + count(numbers.outside, "{count} leaf lies in no slot.", "{count} leaves lie in no slot.")
+    moves = _("Memory that moves: {moved} of {leaves} leaves lead to an SPA that differs from the GPA.")
+    yield moves.format(moved=f"{numbers.moved_pages:,}", leaves=f"{numbers.leaves:,}")
+    yield _(
+        "The guest's own tables: {pages}, {levels} levels; {backed} of them lie where the nested tables say."
+    ).format(pages=pages(numbers.l2_tables), levels=numbers.l2_levels, backed=f"{numbers.l2_tables_backed:,}")
+    yield _(
+        "Independent answers to compare with: {pages} of the monitor's process map, {addresses} that the guest touched."
+    ).format(pages=pages(numbers.pagemap), addresses=count(numbers.touched, "{count} address", "{count} addresses"))
     if numbers.missing:
-        yield f"Entries that lead to table pages which are not in the file: {numbers.missing:,}."
+        yield _(MISSING).format(count=f"{numbers.missing:,}")
     if numbers.cut:
-        yield "The tables are too entangled to count all of them; these numbers are of the first part."
+        yield _(CUT)
+
+
+def _control(numbers: NestedSummary) -> str:
+    text = _(
+        "The control block says: ASID {asid}, nested paging {paging}, last exit code {code}, its root is not that of "
+        "these tables."
+    )
+    if numbers.same_root:
+        text = _(
+            "The control block says: ASID {asid}, nested paging {paging}, last exit code {code}, its root is that of "
+            "these tables."
+        )
+    paging = _("on") if numbers.np_enable else _("off")
+    return text.format(asid=numbers.asid, paging=paging, code=say("hex", numbers.exit_code))
+
+
+def _slot(slot: SlotUse) -> str:
+    text = _("slot GPA {first} to {last}, {size}: {mapped} mapped, {closed} not writable")
+    if slot.read_only:
+        text = _("read-only slot GPA {first} to {last}, {size}: {mapped} mapped, {closed} not writable")
+    return text.format(
+        first=say("gpa", slot.gpa),
+        last=say("gpa", slot.gpa + max(slot.size, 1) - 1),
+        size=amount(slot.size),
+        mapped=amount(slot.mapped),
+        closed=leaves(slot.not_writable),
+    )
 
 
 # --- traces and vectors ----------------------------------------------------------------------------------------------
 
 
 def _trace(numbers: TraceSummary) -> Iterator[str]:
-    yield f"It holds {count(numbers.accesses, 'access', 'accesses')} in program order."
+    accesses = count(numbers.accesses, "{count} access", "{count} accesses")
+    yield _("It holds {accesses} in program order.").format(accesses=accesses)
     if numbers.note:
-        yield f"Note: {plain(numbers.note)}."
+        yield _("Note: {note}.").format(note=plain(numbers.note))
     shares = [
-        f"{number:,} {MIX[letter]} ({number / numbers.accesses:.1%})"
+        f"{number:,} {_(MIX[letter])} ({number / numbers.accesses:.1%})"
         for letter, number in numbers.mix.items()
         if number
     ]
-    yield f"Mix: {listed(shares)}."
-    yield (
-        f"Pages of 4 KiB touched: {numbers.pages:,} ({numbers.code_pages:,} with code, {numbers.data_pages:,} with "
-        f"data, {numbers.written_pages:,} written), in {count(numbers.large_pages, 'range')} of 2 MiB, "
-        f"from GVA {say('gva', numbers.low)} to {say('gva', numbers.high)}."
+    yield _("Mix: {shares}.").format(shares=listed(shares))
+    yield _(
+        "Pages of 4 KiB touched: {pages} ({code} with code, {data} with data, {written} written), in {ranges} of "
+        "2 MiB, from GVA {low} to {high}."
+    ).format(
+        pages=f"{numbers.pages:,}",
+        code=f"{numbers.code_pages:,}",
+        data=f"{numbers.data_pages:,}",
+        written=f"{numbers.written_pages:,}",
+        ranges=count(numbers.large_pages, "{count} range", "{count} ranges"),
+        low=say("gva", numbers.low),
+        high=say("gva", numbers.high),
     )
-    yield f"Accesses that cross a page border: {numbers.crossing:,}."
-    low, high = min(numbers.working_set), max(numbers.working_set)
-    middle = sorted(numbers.working_set)[len(numbers.working_set) // 2]
-    yield (
-        f"Working set, in windows of {numbers.window:,} accesses: {low:,} to {count(high, 'page')}, "
-        f"{middle:,} in the middle of the list; over time {_curve(numbers.working_set)}"
+    yield _("Accesses that cross a page border: {count}.").format(count=f"{numbers.crossing:,}")
+    yield _(
+        "Working set, in windows of {window} accesses: {low} to {high}, {middle} in the middle of the list; over time "
+        "{curve}."
+    ).format(
+        window=f"{numbers.window:,}",
+        low=f"{min(numbers.working_set):,}",
+        high=pages(max(numbers.working_set)),
+        middle=f"{sorted(numbers.working_set)[len(numbers.working_set) // 2]:,}",
+        curve=_curve(numbers.working_set),
     )
-    tops = [f"{top:,} {'take' if top > 1 else 'takes'} {share:.1%}" for top, share in numbers.top_share.items()]
-    yield f"Locality: of the busiest pages, {listed(tops)} of all accesses."
-    yield (
-        f"The next access stays on the page of the one before in {numbers.same_page['fetches']:.1%} of the fetches and "
-        f"{numbers.same_page['data']:.1%} of the data accesses."
-    )
+    tops = [
+        ngettext("{pages} takes {share}", "{pages} take {share}", top).format(pages=f"{top:,}", share=f"{share:.1%}")
+        for top, share in numbers.top_share.items()
+    ]
+    yield _("Locality: of the busiest pages, {tops} of all accesses.").format(tops=listed(tops))
+    yield _(
+        "The next access stays on the page of the one before in {fetches:.1%} of the fetches and {data:.1%} of the "
+        "data accesses."
+    ).format(**numbers.same_page)
 
 
 def _curve(values: tuple[int, ...], steps: int = 10) -> str:
     """The largest value in each tenth of a series."""
     width = max(1, -(-len(values) // steps))
-    return ", ".join(f"{max(values[k : k + width]):,}" for k in range(0, len(values), width)) + "."
+    return ", ".join(f"{max(values[k : k + width]):,}" for k in range(0, len(values), width))
 
 
 def _vectors(numbers: VectorsSummary) -> Iterator[str]:
-    yield f"It holds {count(numbers.cases, 'case')} with expected answers, to compare the engine with."
+    cases = count(numbers.cases, "{count} case", "{count} cases")
+    yield _("It holds {cases} with expected answers, to compare the engine with.").format(cases=cases)
     answers = [f"{number:,} {plain(answer, 40)}" for answer, number in sorted(numbers.answers.items())]
-    yield f"Expected: {listed(answers)}."
+    yield _("Expected: {answers}.").format(answers=listed(answers))

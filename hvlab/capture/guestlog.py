@@ -110,23 +110,32 @@ class GuestLog:
         return "\n".join(self._told())
 
     def _told(self) -> Iterator[str]:
-        yield f"Hypervisor   {plain(self.detected, 60) or 'not said'}"
-        yield f"Host build   {self.build or 'not said'}"
-        yield f"VMBus        {self.vmbus or 'not said'}"
+        heads = [_("Hypervisor"), _("Host build"), "VMBus", _("Privileges"), _("Hints"), _("Features")]
+        wide = max(map(len, heads)) + 3
+        detected, build, vmbus, privileges, hints, features = (head.ljust(wide) for head in heads)
+        yield detected + (plain(self.detected, 60) or _("not said"))
+        yield build + (self.build or _("not said"))
+        yield vmbus + (self.vmbus or _("not said"))
         if self.privileges is None:
-            yield "Privileges   this log does not print them; dmesg | grep 'privilege flags' on a newer kernel does"
+            yield privileges + _("this log does not print them; dmesg | grep 'privilege flags' on a newer kernel does")
         else:
-            yield f"Privileges   {grouped(self.privileges, 16)} (high {self.high:#x}, low {self.low:#x})"
+            halves = _("{mask} (high {high:#x}, low {low:#x})")
+            yield privileges + halves.format(mask=grouped(self.privileges, 16), high=self.high, low=self.low)
             yield from _set_bits(PrivilegeMask, self.privileges)
-            yield "  not given: " + ", ".join(f"{name} ({PrivilegeMask.lo(name)})" for name in self._absent())
+            names = ", ".join(f"{name} ({PrivilegeMask.lo(name)})" for name in self._absent())
+            yield "  " + _("not given: {names}").format(names=names)
         if self.hints is not None:
-            yield f"Hints        {self.hints:#x}: bits {', '.join(map(str, self.hint_bits())) or 'none'}"
+            bits = ", ".join(map(str, self.hint_bits())) or _("none")
+            yield hints + _("{value:#x}: bits {bits}").format(value=self.hints, bits=bits)
             yield from _set_bits(RecommendationBits, self.hints)
         for line, bit, there in self.explained():
-            yield f"  {line!r} in the log: {'because of' if there else 'without'} hint {bit}"
+            why = _("{line} in the log: because of hint {bit}") if there else _("{line} in the log: without hint {bit}")
+            yield "  " + why.format(line=repr(line), bit=bit)
         if self.misc is not None:
-            yield f"Features     {self.misc:#x}: {len(self.features())} with a name here"
-        yield f"{len(self.lines)} lines about Hyper-V, {self.others} others left aside"
+            named = _("{value:#x}: {count} with a name here")
+            yield features + named.format(value=self.misc, count=len(self.features()))
+        counts = _("{lines} lines about Hyper-V, {others} others left aside")
+        yield counts.format(lines=len(self.lines), others=self.others)
 
     def _absent(self) -> list[str]:
         return [name for name in ABSENT if not self.holds(name)]
@@ -150,11 +159,11 @@ def told_in_full(log: GuestLog) -> Iterator[str]:
 def _set_bits(word: type[Word], value: int) -> Iterator[str]:
     for one in word.fields:
         if value >> one.lo & 1:
-            yield f"  bit {one.lo:2}  {one.name}: {one.doc}"
+            yield f"  {_('bit {number:2}').format(number=one.lo)}  {one.name}: {one.doc}"
     left = word.undeclared(value)
     if left:
         bits = ", ".join(str(bit) for bit in range(64) if left >> bit & 1)
-        yield f"  bits {bits}: no name here"
+        yield "  " + _("bits {bits}: no name here").format(bits=bits)
 
 
 def guest_log(source: Source) -> GuestLog:

@@ -11,6 +11,7 @@ from hvlab.capture.gate import JSON_CAP, content, directory, head, json_value, t
 from hvlab.capture.source import Source, bytes_of, is_text
 from hvlab.capture.tables import NESTED_RULES, PAGE_TABLE_RULES
 from hvlab.errors import BadFile, plain
+from hvlab.language import N_, _
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,23 @@ class Kind:
         return not self.waits_for
 
     def says(self) -> str:
-        """One sentence: what it is, and what it waits for."""
+        """What it is, and what it waits for, in English as messages are."""
         return f"{self.phrase}: {self.waits_for}" if self.waits_for else self.phrase
 
+    def sentence(self, name: str) -> str:
+        """The same of a file, as a sentence in the reader's language."""
+        if self.waits_for:
+            waits = _("{name} is {what}: {waits_for}.")
+            return waits.format(name=name, what=_(self.phrase), waits_for=_(self.waits_for))
+        return _("{name} is {what}.").format(name=name, what=_(self.phrase))
 
-def _comes(capability: str) -> str:
-    return f"comes with the {capability} capability"
 
-
+IOMMU: Final = N_("comes with the IOMMU capability")
+OWNERSHIP: Final = N_("comes with the page sharing and DMA ownership capability")
+DEVICES: Final = N_("comes with the SynIC and device capability")
+STORAGE: Final = N_("comes with the storage capability")
 SHOWN: Final = 1 << 16  # bytes of a text that are looked at
-NOTHING: Final = "to read, with nothing to compare"
+NOTHING: Final = N_("to read, with nothing to compare")
 
 KINDS: Final = {
     kind.name: kind
@@ -57,15 +65,13 @@ KINDS: Final = {
         Kind("synic_slots", "a vector file of SynIC message slots", oracle=True),
         Kind("vmbus_ring_hostile", "a vector file of hostile VMBus ring packets", oracle=True),
         Kind("vmbus_gpa_range", "a vector file of VMBus GPA ranges", oracle=True),
-        Kind("vtd_dma", "a vector file of VT-d DMA translation", _comes("IOMMU"), True),
-        Kind("vtd_ir", "a vector file of VT-d interrupt remapping", _comes("IOMMU"), True),
-        Kind(
-            "page_ownership", "a vector file of a page-ownership model", _comes("page sharing and DMA ownership"), True
-        ),
+        Kind("vtd_dma", "a vector file of VT-d DMA translation", IOMMU, True),
+        Kind("vtd_ir", "a vector file of VT-d interrupt remapping", IOMMU, True),
+        Kind("page_ownership", "a vector file of a page-ownership model", OWNERSHIP, True),
         Kind("golden-ring", "a file of operations on one VMBus ring, with the bytes after each", oracle=True),
         Kind("golden-control", "a file of VMBus channel messages as bytes", oracle=True),
-        Kind("golden-device", "device and SynIC messages as bytes", _comes("SynIC and device"), True),
-        Kind("iommu", "a snapshot of an IOMMU (Intel VT-d)", _comes("IOMMU"), True),
+        Kind("golden-device", "device and SynIC messages as bytes", DEVICES, True),
+        Kind("iommu", "a snapshot of an IOMMU (Intel VT-d)", IOMMU, True),
         Kind("vmbus-facts", "facts taken from a log of a Hyper-V guest", NOTHING),
         Kind("dmesg", "a kernel log of a Hyper-V guest"),
         Kind("lsvmbus", "a listing of VMBus devices by lsvmbus"),
@@ -74,10 +80,10 @@ KINDS: Final = {
         Kind("host-trace", "a trace of the host's end of VMBus"),
         Kind("sysfs", "the VMBus devices in a guest's sysfs"),
         Kind("cpu-flags", "the Hyper-V switches of an emulator's processor", NOTHING),
-        Kind("vhd-fixed", "a fixed VHD disk image", _comes("storage")),
-        Kind("vhd-dynamic", "a dynamic VHD disk image", _comes("storage")),
-        Kind("vhdx", "a VHDX disk image", _comes("storage")),
-        Kind("raw-disk", "a raw disk image with a boot sector", _comes("storage")),
+        Kind("vhd-fixed", "a fixed VHD disk image", STORAGE),
+        Kind("vhd-dynamic", "a dynamic VHD disk image", STORAGE),
+        Kind("vhdx", "a VHDX disk image", STORAGE),
+        Kind("raw-disk", "a raw disk image with a boot sector", STORAGE),
         Kind("facts", "reference facts", NOTHING),
         Kind("notes", "a Markdown text", NOTHING),
     )
@@ -158,7 +164,7 @@ def _pasted(source: Source) -> Kind:
 def _archive(file: str, data: bytes) -> str:
     """The kind of an npz file, by its members: each kind has one that no other has."""
     names = set(directory(file, data))
-    for name, _ in LAYOUTS:
+    for name, _members in LAYOUTS:
         if MARKS[name] in names:
             return name
     closest = max(LAYOUTS, key=lambda layout: len(layout[1] & names))

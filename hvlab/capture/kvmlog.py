@@ -14,6 +14,7 @@ from typing import Final
 from hvlab.capture.gate import text_lines
 from hvlab.capture.source import Source, bytes_of
 from hvlab.errors import BadFile
+from hvlab.language import _
 from hvlab.wire.hypercalls import CALLS
 from hvlab.wire.tlfs import Msr, Status
 
@@ -76,10 +77,11 @@ class KvmLog:
         return [(what, detail, count) for (what, detail), count in sorted(seen.items())]
 
     def __repr__(self) -> str:
-        head = ("what", "in detail", "times")
+        head = (_("what"), _("in detail"), _("times"))
         table = [head, *((what, detail, f"{count:,}") for what, detail, count in self.rows())]
         wide = [max(len(row[k]) for row in table) for k in range(2)]
-        return "\n".join(f"{a.ljust(wide[0])}  {b.ljust(wide[1])}  {c.rjust(6)}" for a, b, c in table)
+        last = max(6, len(head[2]))
+        return "\n".join(f"{a.ljust(wide[0])}  {b.ljust(wide[1])}  {c.rjust(last)}" for a, b, c in table)
 
 
 def call_name(code: int) -> str:
@@ -93,7 +95,8 @@ def event_words(event: KvmEvent) -> str:
     if event.kind == "synic_set_msr":
         return f"{MSRS.get(words.get('msr', 0), hex(words.get('msr', 0)))} = {words.get('data', 0):#x}"
     if event.kind == "stimer_set_count":
-        return f"timer {words.get('timer', -1)}, due at {words.get('count', 0):,} x 100 ns"
+        due = _("timer {timer}, due at {count} x 100 ns")
+        return due.format(timer=words.get("timer", -1), count=f"{words.get('count', 0):,}")
     return _row(event)[1]
 
 
@@ -101,21 +104,25 @@ def _row(event: KvmEvent) -> tuple[str, str]:
     words, who = event.words, f"VP {event.vcpu}"
     if event.kind == "synic_set_msr":
         name = MSRS.get(words.get("msr", 0), f"{words.get('msr', 0):#x}")
-        return "register written", f"{name} by {'the guest' if event.by_guest else 'the emulator'}, {who}"
+        text = _("{name} by the guest, {who}") if event.by_guest else _("{name} by the emulator, {who}")
+        return _("register written"), text.format(name=name, who=who)
     if event.kind == "synic_set_irq":
-        return "SINT raised", f"SINT {words.get('sint', -1)}, vector {words.get('vector', 0):#x}, {who}"
+        text = _("SINT {sint}, vector {vector:#x}, {who}")
+        return _("SINT raised"), text.format(sint=words.get("sint", -1), vector=words.get("vector", 0), who=who)
     if event.kind == "stimer_expiration":
-        said = "its message was delivered" if words.get(SENT, 0) == 0 else "its slot was full"
-        return "timer expired", f"timer {words.get('timer', -1)}: {said}, {who}"
+        full = _("timer {timer}: its slot was full, {who}")
+        text = full if words.get(SENT, 0) else _("timer {timer}: its message was delivered, {who}")
+        return _("timer expired"), text.format(timer=words.get("timer", -1), who=who)
     if event.kind == "hypercall":
-        return "hypercall", call_name(words.get("code", 0))
+        return _("hypercall"), call_name(words.get("code", 0))
     if event.kind == "hypercall_done":
         status = words.get("result", 0) & 0xFFFF
-        return "hypercall answered", STATUS.get(status, f"{status:#x}")
+        return _("hypercall answered"), STATUS.get(status, f"{status:#x}")
     if event.kind == "notify_acked_sint":
-        return "SINT acknowledged", f"by EOM or EOI, {who}"
-    detail = f"timer {words['timer']}, {who}" if "timer" in words else who if event.vcpu >= 0 else "any"
-    return event.kind.replace("_", " "), detail
+        return _("SINT acknowledged"), _("by EOM or EOI, {who}").format(who=who)
+    if "timer" in words:
+        return event.kind.replace("_", " "), _("timer {timer}, {who}").format(timer=words["timer"], who=who)
+    return event.kind.replace("_", " "), who if event.vcpu >= 0 else _("any")
 
 
 def kvm_log(path: Source) -> KvmLog:

@@ -12,6 +12,7 @@ from typing import Final
 
 from hvlab.capture.kvmlog import MSRS, SENT, STATUS, KvmEvent, KvmLog, call_name
 from hvlab.errors import plain
+from hvlab.language import _, ngettext
 from hvlab.wire.synic import Sint
 from hvlab.wire.tlfs import Msr
 
@@ -38,20 +39,22 @@ def raised_by_timers(log: KvmLog) -> set[int]:
 
 def times(number: int) -> str:
     """`once`, `2 times`."""
-    return "once" if number == 1 else f"{number:,} times"
+    return ngettext("once", "{count} times", number).format(count=f"{number:,}")
 
 
 def listed(parts: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`; what is more than eight is counted."""
     if len(parts) > MOST_NAMED:
-        parts = [*parts[: MOST_NAMED - 1], f"{len(parts) - MOST_NAMED + 1} more"]
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+        parts = [*parts[: MOST_NAMED - 1], _("{count} more").format(count=len(parts) - MOST_NAMED + 1)]
+    if len(parts) < 2:
+        return "".join(parts)
+    return _("{some} and {last}").format(some=", ".join(parts[:-1]), last=parts[-1])
 
 
 def _set_up(log: KvmLog) -> Iterator[str]:
     """Who wrote which registers, and what the guest made of its sources."""
     if own := sum(not event.by_guest for event in log.events):
-        yield f"The emulator itself set registers {times(own)}."
+        yield _("The emulator itself set registers {times}.").format(times=times(own))
     wrote: dict[int, dict[str, int]] = {}
     for event in log.events:
         if event.kind == "synic_set_msr" and event.by_guest and event.words.get("msr") != Msr.EOM:
@@ -61,7 +64,7 @@ def _set_up(log: KvmLog) -> Iterator[str]:
     for vp, registers in sorted(wrote.items()):
         alike.setdefault(tuple(registers), []).append(f"VP {vp}")
     for names, vps in alike.items():
-        yield f"The guest wrote {listed(list(names))} on {listed(vps)}."
+        yield _("The guest wrote {names} on {vps}.").format(names=listed(list(names)), vps=listed(vps))
     values = sorted({(name, value) for of in wrote.values() for name, value in of.items() if name.startswith("SINT")})
     for name, value in values[:MOST_NAMED]:
         yield _source_set(name, value)
@@ -69,8 +72,8 @@ def _set_up(log: KvmLog) -> Iterator[str]:
 
 def _source_set(name: str, value: int) -> str:
     word = Sint.decode(value)
-    told = [f"vector {word.vector:#x}", "masked" if word.masked else "not masked"]
-    told += ["auto-EOI"] if word.auto_eoi else []
+    told = [_("vector {vector:#x}").format(vector=word.vector), _("masked") if word.masked else _("not masked")]
+    told += [_("auto-EOI")] if word.auto_eoi else []
     return f"{name} = {value:#x}: {', '.join(told)}."
 
 
@@ -83,9 +86,14 @@ def _timers(log: KvmLog) -> Iterator[str]:
         due = Counter(event.words.get(SENT, 0) for event in mine if event.kind == "stimer_expiration")
         if not put and not due:
             continue
-        told = f"Timer {number} was set {times(put)} by the guest and expired {times(due[0])}"
         busy = sum(due.values()) - due[0]
-        yield f"{told}; {times(busy)} its slot was full, and it had to try again." if busy else f"{told}."
+        told = _("Timer {timer} was set {put} by the guest and expired {due}.")
+        if busy:
+            told = _(
+                "Timer {timer} was set {put} by the guest and expired {due}; {busy} its slot was full, and it had to "
+                "try again."
+            )
+        yield told.format(timer=number, put=times(put), due=times(due[0]), busy=times(busy))
 
 
 def _sources(log: KvmLog) -> Iterator[str]:
@@ -96,11 +104,19 @@ def _sources(log: KvmLog) -> Iterator[str]:
         mine = [event for event in raised if event.words.get("sint", -1) == sint]
         vectors = sorted({event.words.get("vector", 0) for event in mine})
         clock = sum(event.line in of_timers for event in mine)
-        told = f"SINT {sint} was raised {times(len(mine))} with {listed([f'vector {one:#x}' for one in vectors])}"
-        yield f"{told}: {clock:,} for a timer's message, {len(mine) - clock:,} for something else."
+        told = _(
+            "SINT {sint} was raised {times} with {vectors}: {clock} for a timer's message, {others} for something else."
+        )
+        yield told.format(
+            sint=sint,
+            times=times(len(mine)),
+            vectors=listed([_("vector {vector:#x}").format(vector=one) for one in vectors]),
+            clock=f"{clock:,}",
+            others=f"{len(mine) - clock:,}",
+        )
     asked = sum(event.by_guest and event.words.get("msr") == Msr.EOM for event in log.events)
     if asked:
-        yield f"The guest wrote EOM {times(asked)}."
+        yield _("The guest wrote EOM {times}.").format(times=times(asked))
 
 
 def _calls(log: KvmLog) -> Iterator[str]:
@@ -109,8 +125,11 @@ def _calls(log: KvmLog) -> Iterator[str]:
     if not made:
         return
     parts = [f"{plain(name)} {count:,}" for name, count in made.most_common()]
-    yield f"The guest made {sum(made.values()):,} hypercalls: {listed(parts)}."
+    total = sum(made.values())
+    text = ngettext("The guest made {count} hypercall: {calls}.", "The guest made {count} hypercalls: {calls}.", total)
+    yield text.format(count=f"{total:,}", calls=listed(parts))
     answers = (event.words.get("result", 0) & 0xFFFF for event in log.events if event.kind == "hypercall_done")
     refused = Counter(answer for answer in answers if answer)
     for status, count in refused.most_common(MOST_NAMED):
-        yield f"{STATUS.get(status, f'{status:#x}')} was answered {times(count)}."
+        name = STATUS.get(status, f"{status:#x}")
+        yield _("{status} was answered {times}.").format(status=name, times=times(count))

@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hvlab.language import N_
+
 PRESENT, WRITE, USER, LARGE = 0x1, 0x2, 0x4, 0x80
 R_WRITE, R_USER, R_FETCH = 1, 2, 4
 ADDRESS: Final = 0x000F_FFFF_FFFF_F000
@@ -23,51 +25,51 @@ TOP: Final = (1 << 64) - 1
 # Documentation/arch/x86/x86_64/mm.rst. A name in parentheses is a hole. The kernel image may take 1 GiB, to
 # 0xffffffffc0000000, in kernels built for KASLR; mm.rst prints the border without it.
 SHARED: Final = (
-    (0xFFFFFC00_00000000, "(hole)"),
-    (0xFFFFFE00_00000000, "processor entry areas"),
-    (0xFFFFFE80_00000000, "(hole)"),
-    (0xFFFFFF00_00000000, "espfix stacks"),
-    (0xFFFFFF80_00000000, "(hole)"),
-    (0xFFFFFFEF_00000000, "EFI services"),
-    (0xFFFFFFFF_00000000, "(hole)"),
-    (0xFFFFFFFF_80000000, "kernel image"),
-    (0xFFFFFFFF_A0000000, "modules"),
-    (0xFFFFFFFF_C0000000, "modules"),
-    (0xFFFFFFFF_FF000000, "fixmap"),
-    (0xFFFFFFFF_FF600000, "vsyscall page"),
-    (0xFFFFFFFF_FF800000, "(hole)"),
+    (0xFFFFFC00_00000000, N_("(hole)")),
+    (0xFFFFFE00_00000000, N_("processor entry areas")),
+    (0xFFFFFE80_00000000, N_("(hole)")),
+    (0xFFFFFF00_00000000, N_("espfix stacks")),
+    (0xFFFFFF80_00000000, N_("(hole)")),
+    (0xFFFFFFEF_00000000, N_("EFI services")),
+    (0xFFFFFFFF_00000000, N_("(hole)")),
+    (0xFFFFFFFF_80000000, N_("kernel image")),
+    (0xFFFFFFFF_A0000000, N_("modules")),
+    (0xFFFFFFFF_C0000000, N_("modules")),
+    (0xFFFFFFFF_FF000000, N_("fixmap")),
+    (0xFFFFFFFF_FF600000, N_("vsyscall page")),
+    (0xFFFFFFFF_FF800000, N_("(hole)")),
 )
 AREAS: Final[dict[int, tuple[tuple[int, str], ...]]] = {
     4: (
-        (0, "user"),
-        (0x00008000_00000000, "(not canonical)"),
-        (0xFFFF8000_00000000, "(guard hole)"),
-        (0xFFFF8800_00000000, "LDT remap for isolation"),
-        (0xFFFF8880_00000000, "direct map"),
-        (0xFFFFC880_00000000, "(hole)"),
-        (0xFFFFC900_00000000, "vmalloc"),
-        (0xFFFFE900_00000000, "(hole)"),
-        (0xFFFFEA00_00000000, "page structures (vmemmap)"),
-        (0xFFFFEB00_00000000, "(hole)"),
-        (0xFFFFEC00_00000000, "KASAN shadow"),
+        (0, N_("user")),
+        (0x00008000_00000000, N_("(not canonical)")),
+        (0xFFFF8000_00000000, N_("(guard hole)")),
+        (0xFFFF8800_00000000, N_("LDT remap for isolation")),
+        (0xFFFF8880_00000000, N_("direct map")),
+        (0xFFFFC880_00000000, N_("(hole)")),
+        (0xFFFFC900_00000000, N_("vmalloc")),
+        (0xFFFFE900_00000000, N_("(hole)")),
+        (0xFFFFEA00_00000000, N_("page structures (vmemmap)")),
+        (0xFFFFEB00_00000000, N_("(hole)")),
+        (0xFFFFEC00_00000000, N_("KASAN shadow")),
         *SHARED,
     ),
     5: (
-        (0, "user"),
-        (0x01000000_00000000, "(not canonical)"),
-        (0xFF000000_00000000, "(guard hole)"),
-        (0xFF100000_00000000, "LDT remap for isolation"),
-        (0xFF110000_00000000, "direct map"),
-        (0xFF910000_00000000, "(hole)"),
-        (0xFFA00000_00000000, "vmalloc"),
-        (0xFFD20000_00000000, "(hole)"),
-        (0xFFD40000_00000000, "page structures (vmemmap)"),
-        (0xFFD60000_00000000, "(hole)"),
-        (0xFFDF0000_00000000, "KASAN shadow"),
+        (0, N_("user")),
+        (0x01000000_00000000, N_("(not canonical)")),
+        (0xFF000000_00000000, N_("(guard hole)")),
+        (0xFF100000_00000000, N_("LDT remap for isolation")),
+        (0xFF110000_00000000, N_("direct map")),
+        (0xFF910000_00000000, N_("(hole)")),
+        (0xFFA00000_00000000, N_("vmalloc")),
+        (0xFFD20000_00000000, N_("(hole)")),
+        (0xFFD40000_00000000, N_("page structures (vmemmap)")),
+        (0xFFD60000_00000000, N_("(hole)")),
+        (0xFFDF0000_00000000, N_("KASAN shadow")),
         *SHARED,
     ),
 }
-MOVED: Final = "direct map, vmalloc and page structures, moved"
+MOVED: Final = N_("direct map, vmalloc and page structures, moved")
 MOVING: Final = {"direct map", "vmalloc", "page structures (vmemmap)", "KASAN shadow"}
 ONE_AREA: Final = ((0, "all"),)
 

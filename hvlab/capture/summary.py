@@ -21,6 +21,7 @@ from hvlab.capture.counts import (
 from hvlab.capture.regions import AREAS, ENTRIES_CAP, MOVED, MOVING, R_FETCH, R_USER, R_WRITE, Walk, moved, walk
 from hvlab.capture.tables import NOWHERE, Cpu, NestedTables, PageTables
 from hvlab.capture.vectors import NOT_HERE, Vectors
+from hvlab.language import _
 
 WINDOWS: Final = 100
 TOPS: Final = (1, 4, 16, 64, 256)
@@ -278,19 +279,24 @@ def _answer(name: str, case: Any) -> str:
     """Say the answer of one case in a word or two."""
     if name == "apic_sequences":
         final = case["final"]
-        return "vectors are left at the end" if final["irr"] or final["isr"] else "nothing is left at the end"
+        left = final["irr"] or final["isr"]
+        return _("vectors are left at the end") if left else _("nothing is left at the end")
     answer = case[1]
     if name == "apic_priority":
-        return "delivered" if answer["deliver"] else "held back"
+        return _("delivered") if answer["deliver"] else _("held back")
     if name == "x86_pkeys":
-        return "no fault" if answer == -1 else f"#PF code {answer:#x}"
+        return _("no fault") if answer == -1 else _fault(answer)
     return str(answer[0]) if isinstance(answer, (tuple, list)) and answer else str(answer)
+
+
+def _fault(code: int) -> str:
+    return _("#PF code {code}").format(code=f"{code:#x}")
 
 
 def _vectors(vectors: Vectors) -> VectorsSummary:
     if vectors.name == "x86_page_access":
         codes = _counts(vectors.cases[vectors.cases != NOT_HERE])
-        answers = {"no fault" if code == 255 else f"#PF code {code:#x}": count for code, count in codes.items()}
+        answers = {_("no fault") if code == 255 else _fault(code): count for code, count in codes.items()}
         return VectorsSummary(vectors.name, sum(codes.values()), answers)
     answers = {}
     for case in vectors.cases:

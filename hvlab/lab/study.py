@@ -286,7 +286,7 @@ def _assumed(costs: Mapping[str, int] | None) -> str:
 
 def _loaded(trace: Trace) -> tuple[str, AddressTrace]:
     if isinstance(trace, AddressTrace):
-        return plain(trace.name, 24) or "trace", trace
+        return plain(trace.name, 24) or _("trace"), trace
     found = load(sample(trace) if isinstance(trace, str) and trace in samples() else trace)
     if not isinstance(found, AddressTrace):
         raise BadRequest(f"a study of {plain(trace)}", "no address trace", "sort, gzip, sqlite or a file of your own")

@@ -12,8 +12,9 @@ from hvlab.capture.describe import tell
 from hvlab.capture.devices import DeviceList
 from hvlab.capture.kinds import recognise
 from hvlab.capture.load import Capture, load
-from hvlab.capture.source import PASTED, Source, is_text
+from hvlab.capture.source import Source, is_text
 from hvlab.errors import BadRequest, plain
+from hvlab.language import _
 from hvlab.story.storyboard import Storyboard
 from hvlab.view.bus import draw_channels, draw_handshake
 from hvlab.view.drawing import RULES, Drawing
@@ -73,9 +74,9 @@ def explain(source: Source) -> Explained:
     kind = recognise(source)
     if not kind.ready:
         raise BadRequest(f"an explanation of {plain(source, 60)}", kind.says())
-    name = PASTED.capitalize() if is_text(source) else plain(source)
+    name = _("The pasted text") if is_text(source) else plain(source)
     capture = load(source)
-    return Explained(capture, tell(capture, f"{name} is {kind.phrase}."), _drawings(capture))
+    return Explained(capture, tell(capture, kind.sentence(name)), _drawings(capture))
 
 
 def _drawings(capture: Capture) -> list[Drawing]:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hvlab.capture import NestedTables, Region, Space
-from hvlab.capture.describe import SIZES, amount, count
+from hvlab.capture.describe import SIZES, amount, leaves
 from hvlab.capture.regions import R_WRITE, Walk, walk
 from hvlab.capture.summary import spell
+from hvlab.language import N_, _, ngettext
 from hvlab.trace.words import say
 from hvlab.view.drawing import Drawing, figure
 
@@ -22,7 +23,7 @@ LEFT, RIGHT, PITCH = 250, 836, 64
 MOST_ROWS: Final = 300
 # what a page may be used for, by its letters without u: class of its colour, hatch
 RIGHTS: Final = {"r--": ("plain", ""), "r-x": ("data", ""), "rw-": ("call", "stripes"), "rwx": ("fault", "cross")}
-WORDS: Final = {"r--": "read only", "r-x": "code", "rw-": "data", "rwx": "writable code"}
+WORDS: Final = {"r--": N_("read only"), "r-x": N_("code"), "rw-": N_("data"), "rwx": N_("writable code")}
 PAGES: Final = {12: ("plain", ""), 21: ("memory", "bars"), 30: ("memory", "stripes")}
 BUCKETS: Final = 146
 MOST_SLOTS: Final = 40
@@ -40,31 +41,39 @@ def space_map(space: Space, number: int) -> str:
     for k, region in enumerate(regions):
         _region(drawing, region, 60 + PITCH * k, (RIGHT - LEFT) * log2(region.mapped) / most)
     rows = [_row(region) for region in regions]
-    head = ["area", "half", "first GVA", "last GVA", "leaves", "pages by size", "effective rights", "mapped", "reached"]
-    return figure(drawing, head, rows)
+    where = [_("area"), _("half"), _("first GVA"), _("last GVA")]
+    what = [_("leaves"), _("pages by size"), _("effective rights"), _("mapped"), _("reached")]
+    return figure(drawing, where + what, rows)
 
 
 def _title(space: Space) -> str:
-    return f"Address space below the top table at GPA {say('gpa', space.root)}: areas, rights, page sizes"
+    text = _("Address space below the top table at GPA {root}: areas, rights, page sizes")
+    return text.format(root=say("gpa", space.root))
 
 
 def _said(space: Space) -> str:
     parts = [
-        f"{region.name} ({_half(region)}): {amount(region.mapped)}, {_sizes(region.sizes)}" for region in space.regions
+        f"{_(region.name)} ({_half(region)}): {amount(region.mapped)}, {_sizes(region.sizes)}"
+        for region in space.regions
     ]
-    return f"One strip an area, its length by the logarithm of its size. {'; '.join(parts)}."
+    text = _("One strip an area, its length by the logarithm of its size. {areas}.")
+    return text.format(areas="; ".join(parts))
 
 
 def _half(region: Region) -> str:
-    return "kernel half" if region.upper else "user half"
+    return _("kernel half") if region.upper else _("user half")
 
 
 def _sizes(sizes: Mapping[int, int]) -> str:
-    return ", ".join(f"{leaves:,} of {SIZES.get(shift, f'2**{shift}')}" for shift, leaves in sorted(sizes.items()))
+    text = _("{leaves} of {size}")
+    return ", ".join(
+        text.format(leaves=f"{number:,}", size=SIZES.get(shift, f"2**{shift}"))
+        for shift, number in sorted(sizes.items())
+    )
 
 
 def _rights(rights: Mapping[str, int]) -> str:
-    return ", ".join(f"{leaves:,} {letters}" for letters, leaves in sorted(rights.items()))
+    return ", ".join(f"{number:,} {letters}" for letters, number in sorted(rights.items()))
 
 
 def _row(region: Region) -> list[str]:
@@ -72,7 +81,7 @@ def _row(region: Region) -> list[str]:
     sizes, rights = _sizes(region.sizes), _rights(region.rights)
     reached = f"{region.times:,}"
     return [
-        region.name,
+        _(region.name),
         _half(region),
         first,
         last,
@@ -88,26 +97,22 @@ def _legend(drawing: Drawing) -> None:
     x = 8.0
     for letters, (tone, hatch) in RIGHTS.items():
         drawing.rect(x, 8, 24, 16, f"bar {tone}", hatch)
-        drawing.text(x + 30, 21, f"{letters} {WORDS[letters]}", "small")
-        x += 44 + 7.2 * len(f"{letters} {WORDS[letters]}")
+        text = f"{letters} {_(WORDS[letters])}"
+        drawing.text(x + 30, 21, text, "small")
+        x += 44 + 7.2 * len(text)
     for shift, (tone, hatch) in PAGES.items():
         drawing.rect(x, 12, 24, 10, f"bar {tone}", hatch)
         drawing.text(x + 30, 21, SIZES[shift], "small")
         x += 82
-    drawing.text(
-        8,
-        44,
-        "upper strip: rights of its leaves; lower strip: page sizes; length: logarithm of the size",
-        "small soft",
-        120,
-    )
+    text = _("upper strip: rights of its leaves; lower strip: page sizes; length: logarithm of the size")
+    drawing.text(8, 44, text, "small soft", 120)
 
 
 def _region(drawing: Drawing, region: Region, y: float, wide: float) -> None:
     drawing.rect(8, y, 22, 22, "box")
     drawing.text(19, y + 16, "K" if region.upper else "U", "middle title")
-    drawing.text(38, y + 11, region.name, "title", 24)
-    drawing.text(38, y + 28, f"{amount(region.mapped)}, {count(region.leaves, 'leaf', 'leaves')}", "small", 32)
+    drawing.text(38, y + 11, _(region.name), "title", 24)
+    drawing.text(38, y + 28, f"{amount(region.mapped)}, {leaves(region.leaves)}", "small", 32)
     drawing.text(38, y + 45, say("gva", region.first), "small code soft")
     _strip(drawing, y, 22, wide, {k: v for k, v in _by_use(region.rights).items() if v}, RIGHTS)
     _strip(drawing, y + 26, 12, wide, region.sizes, PAGES)
@@ -153,24 +158,33 @@ def guest_map(snapshot: NestedTables) -> str:
     """Guest physical memory: the slots that the monitor registered, what of them is mapped, and what backs it."""
     found = walk(snapshot.table_spa, snapshot.table_data, snapshot.ncr3, snapshot.levels)
     strips = _strips(snapshot, found)
-    said = "; ".join(f"{one.name}: {amount(round(one.mapped.sum()))} mapped, {one.backing}" for one in strips)
-    left = len(snapshot.slots) - MOST_SLOTS
-    note = f" {left:,} more slots are not drawn." if left > 0 else ""
-    title = "Guest physical memory: slots, what of them is mapped, what backs it"
-    words = f"One strip a slot, from its first to its last GPA. {said}.{note}"
-    drawing = Drawing("guest", title, words, 56 + PITCH * len(strips))
+    title = _("Guest physical memory: slots, what of them is mapped, what backs it")
+    drawing = Drawing("guest", title, _seen(strips, len(snapshot.slots) - MOST_SLOTS), 56 + PITCH * len(strips))
     for x, tone, hatch, text in (
-        (8, "call", "", "mapped"),
-        (110, "signal", "stripes", "mapped, not writable"),
-        (290, "plain", "", "not mapped yet: an access leaves the guest (nested page fault)"),
+        (8, "call", "", _("mapped")),
+        (110, "signal", "stripes", _("mapped, not writable")),
+        (290, "plain", "", _("not mapped yet: an access leaves the guest (nested page fault)")),
     ):
         drawing.rect(x, 8, 24, 16, f"bar {tone}", hatch)
         drawing.text(x + 30, 21, text, "small", 90)
     for k, strip in enumerate(strips):
         _slot(drawing, 48 + PITCH * k, strip)
     rows = _runs(found)
-    head = ["GPA", "last GPA", "backed by SPA", "leaves", "page size", "rights"]
+    head = ["GPA", _("last GPA"), _("backed by SPA"), _("leaves"), _("page size"), _("rights")]
     return figure(drawing, head, rows[:MOST_ROWS], max(0, len(rows) - MOST_ROWS))
+
+
+def _seen(strips: list[Strip], left: int) -> str:
+    """The strips in words, and how many slots have none."""
+    text = _("{slot}: {size} mapped, {backing}")
+    said = "; ".join(
+        text.format(slot=one.name, size=amount(round(one.mapped.sum())), backing=one.backing) for one in strips
+    )
+    words = _("One strip a slot, from its first to its last GPA. {slots}.").format(slots=said)
+    if left < 1:
+        return words
+    more = ngettext("{count} more slot is not drawn.", "{count} more slots are not drawn.", left)
+    return f"{words} {more.format(count=f'{left:,}')}"
 
 
 def _strips(snapshot: NestedTables, found: Walk) -> list[Strip]:
@@ -181,13 +195,13 @@ def _strips(snapshot: NestedTables, found: Walk) -> list[Strip]:
     for slot in snapshot.slots:
         inside = (found.gva >= np.uint64(slot.gpa)) & (found.gva < np.uint64(slot.gpa + slot.size))
         left &= ~inside
-        kind = "read-only slot" if slot.read_only else "slot"
+        text = _("read-only slot {index}") if slot.read_only else _("slot {index}")
         if len(strips) < MOST_SLOTS:
-            strips.append(_strip_of(f"{kind} {slot.index}", slot.gpa, slot.size, found, size, inside))
+            strips.append(_strip_of(text.format(index=slot.index), slot.gpa, slot.size, found, size, inside))
     if left.any():
         first = int(found.gva[left].min())
         end = int((found.gva[left] + size[left]).max())
-        strips.append(_strip_of("in no slot", first, end - first, found, size, left))
+        strips.append(_strip_of(_("in no slot"), first, end - first, found, size, left))
     return strips
 
 
@@ -200,16 +214,17 @@ def _strip_of(
     for part in (inside, closed):
         begin, wide = found.gva[part].astype(np.float64), size[part].astype(np.float64)
         counted.append(np.diff([np.clip(edge - begin, 0, wide).sum() for edge in edges]))
-    backing = "on nothing yet"
+    backing = _("on nothing yet")
     if inside.any():
         low, high = int(found.frame[inside].min()), int((found.frame[inside] + size[inside]).max()) - 1
-        backing = f"on SPA {say('spa', low)} to {say('spa', high)}"
+        backing = _("on SPA {low} to {high}").format(low=say("spa", low), high=say("spa", high))
     return Strip(name, first, whole, counted[0], counted[1], backing)
 
 
 def _slot(drawing: Drawing, y: float, strip: Strip) -> None:
     drawing.text(8, y + 11, strip.name, "title", 30)
-    drawing.text(8, y + 28, f"{amount(strip.size)}, {amount(round(strip.mapped.sum()))} mapped", "small", 36)
+    text = _("{size}, {mapped} mapped").format(size=amount(strip.size), mapped=amount(round(strip.mapped.sum())))
+    drawing.text(8, y + 28, text, "small", 36)
     drawing.rect(LEFT, y, RIGHT - LEFT, 26, "bar plain")
     wide = (RIGHT - LEFT) / BUCKETS
     for values, tone, hatch in ((strip.mapped, "call", ""), (strip.closed, "signal", "stripes")):

@@ -18,7 +18,7 @@ from hvlab.capture.guestlog import GuestLog
 from hvlab.capture.kinds import recognise
 from hvlab.capture.kvmlog import KvmLog
 from hvlab.capture.load import Capture, load
-from hvlab.capture.source import PASTED, Source, is_text
+from hvlab.capture.source import Source, is_text
 from hvlab.errors import BadRequest, plain
 from hvlab.lab.study import behaviour
 from hvlab.language import _, lang
@@ -57,22 +57,22 @@ POLICY = "default-src 'none';style-src 'unsafe-inline';img-src data:"
 def html(path: Source) -> str:
     """The page of a file. A bad or unknown one is a `BadFile`, one that is still to come a page of one sentence."""
     kind = recognise(path)
-    shown = PASTED.capitalize() if is_text(path) else plain(Path(path).name, 64)
+    shown = _("The pasted text") if is_text(path) else plain(Path(path).name, 64)
     if not kind.ready:
-        return page(shown, [section(_("What it is"), _words([f"{shown} is {kind.says()}."]))])
+        return page(shown, [section(_("What it is"), _words([kind.sentence(shown)]))])
     capture = load(path)
     if isinstance(capture, KvmLog):
-        said = tell(capture, f"{shown} is {kind.phrase}.").split("\n\n")[0].splitlines()
+        said = tell(capture, kind.sentence(shown)).split("\n\n")[0].splitlines()
         parts = [section(_("What it is"), _words(said))]
         parts += [section(_("Lanes"), "".join(drawn))] if (drawn := list(kvm_lanes(capture))) else []
         return page(shown, [*parts, section(_("How often"), _happened(capture))])
     if isinstance(capture, DeviceList | BusLog | GuestLog):
-        opening = section(_("What it is"), _words([f"{shown} is {kind.phrase}."]))
+        opening = section(_("What it is"), _words([kind.sentence(shown)]))
         return page(
             shown, [opening, *(section(title, _words(said) + drawn) for title, said, drawn in bus.parts(capture))]
         )
     numbers = summary(capture)
-    first, *others = tell(capture, f"{shown} is {kind.phrase}.").split("\n\n")
+    first, *others = tell(capture, kind.sentence(shown)).split("\n\n")
     sections = [section(_("What it is"), _words(first.splitlines()) + "".join(_pictures(capture, numbers)))]
     for k, block in enumerate(others):
         title, *lines = block.splitlines()

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from hvlab.capture import TraceSummary
 from hvlab.capture.accesses import FETCH, LETTERS, STORE, AddressTrace
-from hvlab.capture.describe import MIX, count
+from hvlab.capture.describe import MIX, pages
 from hvlab.lab.study import Table
+from hvlab.language import N_, _
 from hvlab.trace.words import say
 from hvlab.view.drawing import Drawing, figure
 
@@ -21,25 +22,26 @@ MOST_LANES: Final = 120
 LEFT, RIGHT = 190, 836
 LOOKS: Final = {"I": ("data", ""), "L": ("call", "stripes"), "S": ("signal", "bars"), "M": ("memory", "cross")}
 # what a mark means: class of its colour, and its dashes, so that colour is not the only sign
-LAYERS: Final = (("code", "data"), ("data read", "call dashes"), ("data written", "signal dots"))
+LAYERS: Final = ((N_("code"), "data"), (N_("data read"), "call dashes"), (N_("data written"), "signal dots"))
 
 
 def mix_bars(numbers: TraceSummary) -> str:
     """How many accesses of each kind."""
-    drawing = Drawing("mix", "Mix of accesses", "", 16 + 40 * len(numbers.mix))
+    drawing = Drawing("mix", _("Mix of accesses"), "", 16 + 40 * len(numbers.mix))
     parts, rows = [], []
     for k, (letter, number) in enumerate(numbers.mix.items()):
         tone, hatch = LOOKS[letter]
-        share = number / numbers.accesses
+        share, name = number / numbers.accesses, _(MIX[letter])
         y = 10 + 40 * k
         wide = (RIGHT - 130 - LEFT) * share
-        drawing.text(LEFT - 10, y + 20, MIX[letter], "end", 28)
+        drawing.text(LEFT - 10, y + 20, name, "end", 28)
         drawing.rect(LEFT, y, wide, 28, f"bar {tone}", hatch)
         drawing.text(LEFT + wide + 8, y + 20, f"{share:.1%}, {number:,}", "")
-        parts.append(f"{MIX[letter]} {share:.1%}")
-        rows.append([MIX[letter], f"{number:,}", f"{share:.2%}"])
-    drawing.words = f"Bars: {', '.join(parts)} of {numbers.accesses:,} accesses."
-    return figure(drawing, ["kind", "accesses", "share"], rows)
+        parts.append(f"{name} {share:.1%}")
+        rows.append([name, f"{number:,}", f"{share:.2%}"])
+    words = _("Bars: {parts} of {accesses} accesses.")
+    drawing.words = words.format(parts=", ".join(parts), accesses=f"{numbers.accesses:,}")
+    return figure(drawing, [_("kind"), _("accesses"), _("share")], rows)
 
 
 # --- pages over time -------------------------------------------------------------------------------------------------
@@ -48,30 +50,35 @@ def mix_bars(numbers: TraceSummary) -> str:
 def pages_over_time(trace: AddressTrace) -> str:
     """Which pages are touched when: a lane for each page, or for some neighbours, in the order of their addresses."""
     page = trace.gva >> 12
-    pages, place = np.unique(page, return_inverse=True)
-    each = -(-len(pages) // MOST_LANES)
-    lane, lanes = place // each, -(-len(pages) // each)
+    every, place = np.unique(page, return_inverse=True)
+    each = -(-len(every) // MOST_LANES)
+    lane, lanes = place // each, -(-len(every) // each)
     time = np.arange(len(page)) * TIMES // len(page)
     tall = max(3.0, min(14.0, 440 / lanes))
-    title = "Pages over time" + (f", {each:,} to a lane" if each > 1 else "")
-    words = (
-        f"{count(len(pages), 'page')} from low addresses (top) to high, {len(page):,} accesses from left to right in "
-        f"{TIMES} columns; a mark says that pages of the lane were touched then."
-    )
-    drawing = Drawing("time", title, words, 40 + tall * lanes + 36)
+    title = _("Pages over time, {count} to a lane") if each > 1 else _("Pages over time")
+    words = _(
+        "{pages} from low addresses (top) to high, {accesses} accesses from left to right in {columns} columns; a mark "
+        "says that pages of the lane were touched then."
+    ).format(pages=pages(len(every)), accesses=f"{len(page):,}", columns=TIMES)
+    drawing = Drawing("time", title.format(count=f"{each:,}"), words, 40 + tall * lanes + 36)
     x = float(LEFT)
     for name, tone in LAYERS:
         drawing.path(f"M{x:.0f} 16h24", tone, 8)
-        drawing.text(x + 32, 21, name, "small")
-        x += 60 + 7.5 * len(name)
+        drawing.text(x + 32, 21, _(name), "small")
+        x += 60 + 7.5 * len(_(name))
     kinds = (trace.kind == FETCH, (trace.kind != FETCH) & (trace.kind < STORE), trace.kind >= STORE)
-    for (_, tone), chosen in zip(LAYERS, kinds, strict=True):
+    for (_name, tone), chosen in zip(LAYERS, kinds, strict=True):
         drawing.path(_marks(lane[chosen], time[chosen], tall), tone, max(1.5, 0.8 * tall))
-    _lane_names(drawing, pages[::each], tall)
-    drawing.text(LEFT, 40 + tall * lanes + 24, "first access", "small soft")
-    drawing.text(RIGHT, 40 + tall * lanes + 24, f"access {len(page):,}", "small soft end")
-    rows = _lane_rows(trace, pages, lane, each)
-    return figure(drawing, ["first page", "pages", "fetches", "reads", "writes", "first access", "last access"], rows)
+    _lane_names(drawing, every[::each], tall)
+    _ends(drawing, 40 + tall * lanes + 24, len(page))
+    head = [_("first page"), _("pages"), _("fetches"), _("reads"), _("writes"), _("first access"), _("last access")]
+    return figure(drawing, head, _lane_rows(trace, every, lane, each))
+
+
+def _ends(drawing: Drawing, y: float, accesses: int) -> None:
+    """The first and the last access below a picture."""
+    drawing.text(LEFT, y, _("first access"), "small soft")
+    drawing.text(RIGHT, y, _("access {number}").format(number=f"{accesses:,}"), "small soft end")
 
 
 def _marks(lane: NDArray[np.int64], time: NDArray[np.int64], tall: float) -> str:
@@ -121,30 +128,31 @@ def _lane_rows(trace: AddressTrace, pages: NDArray[np.int64], lane: NDArray[np.i
 def working_set(numbers: TraceSummary) -> str:
     """How many different pages each window of the trace touches."""
     values = numbers.working_set
-    spread = f"from {min(values):,} to {max(values):,} pages"
-    words = f"Curve over {len(values)} windows of {numbers.window:,} accesses: {spread}."
-    drawing = Drawing("set", "Working set: pages touched in each window", words, 300)
+    words = _("Curve over {windows} windows of {window} accesses: from {low} to {high} pages.").format(
+        windows=len(values), window=f"{numbers.window:,}", low=f"{min(values):,}", high=f"{max(values):,}"
+    )
+    drawing = Drawing("set", _("Working set: pages touched in each window"), words, 300)
     step = (RIGHT - LEFT) / max(1, len(values))
     top = max(values)
-    _axis(drawing, [(0.0, "0"), (0.5, f"{top / 2:g}"), (1.0, f"{top:,}")], "pages of 4 KiB")
+    _axis(drawing, [(0.0, "0"), (0.5, f"{top / 2:g}"), (1.0, f"{top:,}")], _("pages of 4 KiB"))
     ys = [_y(value / top) for value in values]
     drawing.path(
         "".join(f"{'L' if k else 'M'}{LEFT + k * step:.1f} {y:.1f}h{step:.1f}" for k, y in enumerate(ys)), "data", 3
     )
-    drawing.text(LEFT, 284, "first access", "small soft")
-    drawing.text(RIGHT, 284, f"access {numbers.accesses:,}", "small soft end")
+    _ends(drawing, 284, numbers.accesses)
     rows = [[f"{k + 1}", f"{k * numbers.window + 1:,}", f"{value:,}"] for k, value in enumerate(values)]
-    return figure(drawing, ["window", "from access", "pages"], rows)
+    return figure(drawing, [_("window"), _("from access"), _("pages")], rows)
 
 
 def hit_curve(study: Table) -> str:
     """The hit rate of TLBs of several sizes."""
     rows = list(study)
     low = min(row.hit_rate for row in rows)
-    said = ", ".join(f"{row.entries:,} entries {row.hit_rate:.3%}" for row in rows)
-    drawing = Drawing("tlb", "TLB hit rate against TLB size", f"Curve: {said}.", 300)
+    text = _("{entries} entries {rate:.3%}")
+    said = ", ".join(text.format(entries=f"{row.entries:,}", rate=row.hit_rate) for row in rows)
+    drawing = Drawing("tlb", _("TLB hit rate against TLB size"), _("Curve: {said}.").format(said=said), 300)
     floor = low - 0.1 * (1 - low) - 1e-9
-    _axis(drawing, [(k, f"{100 * (floor + k * (1 - floor)):.2f}") for k in (0.0, 0.5, 1.0)], "accesses that hit, %")
+    _axis(drawing, [(k, f"{100 * (floor + k * (1 - floor)):.2f}") for k in (0.0, 0.5, 1.0)], _("accesses that hit, %"))
     first, last = log2(rows[0].entries), log2(rows[-1].entries)
     at = [
         (
@@ -157,7 +165,8 @@ def hit_curve(study: Table) -> str:
     for (x, y), row in zip(at, rows, strict=True):
         drawing.rect(x - 4, y - 4, 8, 8, "bar call solid")
         drawing.text(x, 266, f"{row.entries:,}", "small middle")
-    drawing.text((LEFT + RIGHT) / 2, 286, "TLB entries for each page size, one level (logarithm)", "small middle")
+    foot = _("TLB entries for each page size, one level (logarithm)")
+    drawing.text((LEFT + RIGHT) / 2, 286, foot, "small middle")
     return figure(drawing, *_study_cells(study))
 
 

@@ -2,11 +2,18 @@
 
 import ast
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from hvlab import language
+from hvlab.capture import describe, samples
+from hvlab.capture.devices import GUID, MEANINGS
+from hvlab.capture.gate import content
+from hvlab.capture.guestlog import ABSENT
+from hvlab.capture.kvmlog import NAMES as CALL_NAMES
+from hvlab.capture.samples import texts
 from hvlab.lab import check as checking
 from hvlab.lab import items
 from hvlab.lab.check import check, task
@@ -21,6 +28,14 @@ from hvlab.lab.tell import tell
 from hvlab.lab.walks import one_walk
 from hvlab.language import CLOSE, N_, OPEN, PSEUDO, _, lang, ngettext, pseudo
 from hvlab.story.compare import compare
+from hvlab.view.explain import explain
+from hvlab.view.report import html
+from hvlab.wire.cpuid import RecommendationBits
+from hvlab.wire.guids import CLASSES, INSTANCES
+from hvlab.wire.hypercalls import CALLS
+from hvlab.wire.tlfs import Msr, PrivilegeMask, Status
+from hvlab.wire.vmbus import NAMES as MESSAGES
+from hvlab.wire.vmbus import VERSIONS
 
 LAB = Path(language.__file__).parent / "lab"
 SAY = (
@@ -35,6 +50,20 @@ SAY = (
     "teacher",
     "classroom",
     "predict",
+)
+
+FILES = [*samples().values(), *texts().values()]
+NAMES = (  # what no language writes otherwise: of the interfaces, of devices, and what a field of a word is for
+    *("Microsoft Hyper-V", "VMBus"),
+    *(text for one in (*CLASSES.values(), *INSTANCES.values()) for text in (one.name, one.symbol)),
+    *(f"{one.name}: {one.doc}" for word in (PrivilegeMask, RecommendationBits) for one in word.fields),
+    *(one.name for one in (*Msr, *Status, *CALLS.values())),
+    *(*ABSENT, *MESSAGES.values(), *CALL_NAMES.values(), *(one.host for one in VERSIONS)),
+)
+ATTRIBUTES = "|".join(MEANINGS)
+QUOTED = re.compile(  # numbers, rights, and what stands in a file: its odd lines, its attributes, KVM's trace points
+    rf"0x[\da-f_]+|{GUID}|\b[u-]r[w-][x-]|(?<=^  ⟦liñé~~ )[\d,]+⟧: .*|^  (?:{ATTRIBUTES}) = \S+|^  state = .*"
+    "|^(?:stimer|syndbg|flush|send) [a-z ]+?  "
 )
 
 
@@ -138,6 +167,50 @@ def test_traces_comparisons_and_studies_go_through_it(pseudo_language):
 
     assert len(told) > 40
     assert [line for line in told if set(left_over(line)) - {"first", "second", "sort"}] == []
+
+
+def forgotten(line, file):
+    """Words of a line that no translation reaches: outside of brackets, or put into them and not of the file."""
+    for name in sorted(filter(None, NAMES), key=len, reverse=True):
+        line = line.replace(name, " ")
+    line = QUOTED.sub(" ", line)
+    inside = (word for word in re.findall(r"[^\W\d_][\w-]{3,}~*", line) if word.isascii())
+    return left_over(line) + [word for word in inside if not word.endswith("~") and word not in file]
+
+
+def nodes(page):
+    """What is read on a page; a word that is cut off is left out."""
+    page = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    return [re.sub(r"\S+…$", "", unescape(text)) for text in re.findall(r">([^<]+)<", page)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_what_a_file_is_and_holds_goes_through_it(pseudo_language, path):
+    file = "" if path.suffix == ".npz" else content(path).decode()
+    given = file if path in texts().values() else path
+
+    found = explain(given)
+    told = [describe(given), repr(found), *map(unescape, re.findall(r'alt="([^"]*)"', found._repr_html_()))]
+    told += [text for drawing in found.drawings for text in nodes(drawing.svg())]
+
+    lines = [line for text in told for line in text.replace(str(path), "").splitlines() if line]
+    assert len(lines) > 4 and told[0].startswith(OPEN)
+    assert [line for line in lines if forgotten(line, file)] == []
+
+
+@pytest.mark.parametrize("name", ["pt_5lvl_nopti_1g", "npt_4lvl", "sort"])
+def test_the_page_of_a_file_goes_through_it(pseudo_language, name):
+    told = nodes(html(samples()[name]).replace(f"{name}.npz: hvlab", "").replace(f"{name}.npz", ""))
+
+    assert len(told) > 100
+    assert [text for text in told if forgotten(text, "")] == []
+
+
+def test_what_waits_for_a_capability_says_so_in_the_learners_language(pseudo_language, tmp_path):
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"vhdxfile" + bytes(600))
+
+    assert not forgotten(describe(disk).replace(str(disk), ""), "")
 
 
 def test_a_lab_that_fails_says_so_in_the_learners_language(pseudo_language, monkeypatch, capsys):
