@@ -40,14 +40,15 @@
       if (style.overflowX === 'hidden' && (box.right > frame.right + 1 || box.left < frame.left - 1)) found.push(`clipped: "${node.textContent.trim().slice(0, 30)}"`);
     }
   }
+  const size = (one) => (one.right - one.left) * (one.bottom - one.top);
   for (let i = 0; i < texts.length; i++) {
     for (let j = i + 1; j < texts.length; j++) {
-      const a = texts[i].part, b = texts[j].part, size = (one) => (one.right - one.left) * (one.bottom - one.top);
-      if (texts[i].node === texts[j].node) continue;
+      const a = texts[i].part, b = texts[j].part;
       const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left), high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (wide <= 1 || high <= 3 || texts[i].node === texts[j].node) continue;
       const share = (wide * high) / Math.min(size(a), size(b));
       const stuck = [texts[i], texts[j]].some((one) => one.parent.closest('thead'));
-      if (wide > 1 && high > 3 && share > 0.15 && !stuck) found.push(`overlap: "${texts[i].node.textContent.trim().slice(0, 20)}" and "${texts[j].node.textContent.trim().slice(0, 20)}"`);
+      if (share > 0.15 && !stuck) found.push(`overlap: "${texts[i].node.textContent.trim().slice(0, 20)}" and "${texts[j].node.textContent.trim().slice(0, 20)}"`);
     }
   }
   if (document.documentElement.scrollWidth > innerWidth) found.push(`the page scrolls sideways: ${document.documentElement.scrollWidth}`);

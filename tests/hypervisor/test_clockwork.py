@@ -183,11 +183,11 @@ def test_more_rows_than_the_trace_holds_stop_before_the_step_and_go_on_later():
     trace = machine.run(40_000_000)
 
     assert len(trace) > 16_384
-    causes = trace.rows[:, 3]
+    causes, kinds = trace.rows[:, 3], trace.kinds()
     assert (causes < np.arange(len(trace))).all() and (causes >= -1).all()
     scheduled = list(trace.of("vp_scheduled"))
     assert len(scheduled) > 4_000
-    assert all(trace.kinds()[causes[k]] in ("vp_ready", "vp_descheduled") for k in scheduled if causes[k] >= 0)
+    assert all(kinds[causes[k]] in ("vp_ready", "vp_descheduled") for k in scheduled if causes[k] >= 0)
     assert sum(causes[k] < 0 for k in scheduled) <= 2  # those that an earlier action asked for
 
 
