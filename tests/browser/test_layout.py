@@ -162,3 +162,34 @@ def test_a_teachers_player_is_as_large_as_there_is_room(open_story, monkeypatch,
     assert sizes[0] >= least and sizes[1:] == [21, 18, 16]
     assert page.evaluate(MEASURE) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+TEXT = """(attributes) => {
+  const svg = document.querySelector('.picture'), one = document.createElementNS(svg.namespaceURI, 'text');
+  for (const [name, value] of Object.entries(attributes)) one.setAttribute(name, value);
+  one.textContent = 'planted';
+  svg.append(one);
+}"""
+PLANTED = {
+    "overlap: ": (MEASURE, f"for (const x of [40, 44]) ({TEXT})({{ x, y: 40 }})"),
+    "small: 4.0 px": (MEASURE, f"({TEXT})({{ x: 40, y: 40, style: 'font-size: 4px' }})"),
+    "out of the picture by": (MEASURE, f"({TEXT})({{ x: -20, y: 40 }})"),
+    "cut: ": (MEASURE, "document.querySelector('.hvlab').style.width = '3000px'"),
+    "the page scrolls sideways": (MEASURE, "document.body.style.width = '3000px'"),
+    "target: ": (MEASURE, "document.querySelector('.hvlab button').style = 'min-height: 0; height: 9px'"),
+    '1.00 "planted': (CONTRAST, f"({TEXT})({{ x: 40, y: 40, style: 'fill: #fff' }})"),
+    "line 1.": (CONTRAST, "for (const one of document.querySelectorAll('.picture rect')) one.style.stroke = '#eee'"),
+    "border 1.": (CONTRAST, "document.querySelector('.hvlab button').style.borderColor = '#eee'"),
+}
+
+
+@pytest.mark.parametrize("found", PLANTED)
+def test_each_check_finds_what_is_planted(open_story, found):
+    check, plant = PLANTED[found]
+    page = open_story(counter(gates=()), viewport={"width": 1280, "height": 720}, color_scheme="light")
+    assert page.evaluate(check) == []
+
+    page.evaluate(f"() => {{ {plant} }}")
+
+    said = page.evaluate(check)
+    assert [one for one in said if one.startswith(found)], said
