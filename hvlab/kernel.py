@@ -191,7 +191,7 @@ def entry_point(function: F) -> F:
 
 def is_ready(compiled: Any) -> bool:
     """Whether an entry point can be called without compiling it first."""
-    if PLAIN or compiled.signatures:
+    if PLAIN or compiled.overloads:
         return True
     name = f"{compiled.py_func.__module__.rpartition('.')[2]}.{compiled.py_func.__qualname__}-*.nbi"
     folder = cache_folder(Path(compiled.py_func.__code__.co_filename))

@@ -382,7 +382,7 @@ class Machine(Timed):
         vid = None if self.bare else self.vid
         names = {name: child.partition_id for name, child in self.children.items()}
         workers = {name: child.worker.saved() for name, child in self.children.items()}
-        software = copy.deepcopy((vid.winhv.memory.free, vid.partitions, names, workers)) if vid else None
+        software = (list(vid.winhv.memory.free), copy.deepcopy((vid.partitions, names, workers))) if vid else None
         walked = frozenset(self.hv.walked), self.hv.walked_unseen
         kernels = {name: (kernel, kernel.saved()) for name, kernel in self.kernels.items()}
         bus = (self._vmbus, self._vmbus.saved() if self._vmbus else None), kernels
@@ -397,9 +397,10 @@ class Machine(Timed):
         self.hv.walked, self.hv.unsettled = set(walked), True
         self.hv.tables += 1
         if snapshot.software is not None:
-            free, partitions, names, workers = copy.deepcopy(snapshot.software)
-            self.vid.winhv.memory.free, self.vid.partitions = free, partitions
-            self.children = {name: Child(self, name, partitions[number]) for name, number in names.items()}
+            free, others = snapshot.software
+            self.vid.winhv.memory.free = list(free)
+            self.vid.partitions, names, workers = copy.deepcopy(others)
+            self.children = {name: Child(self, name, self.vid.partitions[number]) for name, number in names.items()}
             for name, saved in workers.items():
                 self.children[name].worker.restore(saved)
         self._restore_bus(snapshot.bus)

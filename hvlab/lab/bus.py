@@ -325,7 +325,7 @@ class Bus:
         packets = [Packet(PacketType.IN_BAND, data, number, completion) for number in numbers]
         with self._line():
             written = [end.send_batch(packets[k : k + batch]) for k in numbers[::batch]]
-        return self._run(written[-1], times > FEW, end.channel_id)
+        return self._run(written[-1] if written else None, times > FEW, end.channel_id)
 
     def write_all(self, payloads: Sequence[bytes], name: str | int = "", completion: bool = False) -> Run:
         """Let the guest write several packets, each with its own index update, before anybody else runs."""
@@ -340,7 +340,7 @@ class Bus:
         kind = PacketType.IN_BAND if transaction is None else PacketType.COMPLETION
         with self._line():
             written = [end.send(data, kind=kind, transaction=transaction or 0) for _ in range(times)]
-        return self._run(written[-1], times > FEW, end.channel_id)
+        return self._run(written[-1] if written else None, times > FEW, end.channel_id)
 
     def drain(self, name: str | int = "") -> Run:
         """Let the host read all that is there."""

@@ -121,7 +121,7 @@ class Bench:
 
     def bits(self, name: str) -> int:
         """Return one of the registers of 256 bits."""
-        return sum((int(word) & (1 << 64) - 1) << 64 * k for k, word in enumerate(self.apic[name]))
+        return int.from_bytes(self.apic[name].tobytes(), "little")
 
     def put(self, name: str, value: int) -> None:
         """Set one of the registers of 256 bits."""
@@ -131,7 +131,7 @@ class Bench:
 
     def run(self, rows: Iterable[Row]) -> Run:
         """Do operations, and return what they came to."""
-        answers = tuple(answer for row in rows for answer in self.do(row))
+        answers = tuple(self.do(*rows))
         irr, isr = self.bits("irr"), self.bits("isr")
         waiting, served = (tuple(v for v in range(256) if bits >> v & 1) for bits in (irr, isr))
         best = int(apic.deliverable(self.state[0], 0))
