@@ -1,5 +1,6 @@
 """Budgets that are counts or bytes, on a story of real addresses: what a notebook sends, keeps and leaves running."""
 
+import base64
 import json
 
 import pytest
@@ -42,6 +43,26 @@ def test_stepping_sends_nothing_and_resting_sends_the_step_once(notebook, story)
     notebook.wait_for_timeout(300)
 
     assert [json.loads(one) for one in notebook.evaluate("probe.models[0].sent")] == [{"step": 30}]
+
+
+KEYS = """async ([scene, story, keys]) => {
+  probe.show([scene, story, 0, 1]);
+  while (!document.querySelector('.hvlab .slider')) await Promise.resolve();
+  const slider = document.querySelector('.hvlab .slider'), whole = probe.told.whole !== undefined;
+  for (const key of keys) slider.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+  return whole;
+}"""
+
+
+def test_keys_that_are_pressed_before_the_story_is_unpacked_all_count(notebook, story):
+    packed = base64.b64encode(story.to_bytes()).decode()
+    notebook.wait_for_function("() => window.widget")
+    keys = ["ArrowRight", "ArrowRight", "PageDown", "ArrowRight", "ArrowLeft", "ArrowRight"]
+
+    assert not notebook.evaluate(KEYS, [json.dumps(story.scene), packed, keys])
+
+    notebook.wait_for_function("() => document.querySelector('.hvlab .number').value !== '0'")
+    assert frames(notebook) == ["13"]
 
 
 def test_twelve_players_keep_little_and_run_nothing_when_idle(notebook, story):

@@ -22,8 +22,8 @@ export function makeControls(ctx, clock) {
 
   const begins = (k) => k === 0 || ctx.story.columns.phase[k] !== ctx.story.columns.phase[k - 1];
   function neighbour(by) {
+    if (grain.value === "frame" || grain.hidden) return ctx.aim() + by;
     const k = ctx.at();
-    if (grain.value === "frame" || grain.hidden) return k + by;
     const found = nextWhere(ctx.story, k, by, ctx.limit(), begins);
     if (found >= 0) return found;
     return by < 0 ? 0 : ctx.limit() + (k === ctx.limit() ? 1 : 0);

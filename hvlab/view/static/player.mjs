@@ -53,7 +53,7 @@ function makePlayer(section, firstStory, scene, hooks) {
   const ctx = {
     t, story: firstStory, scene, section, last, prefix: `hv${Math.random().toString(36).slice(2, 9)}`, teacher: hooks.teacher,
     kindNames: scene.kinds.map((kind) => t(kind.name.replaceAll("_", " "))), placeNames: scene.places.map((place) => place.label),
-    to: (where) => go(where, true), go, show, fail, announce, answered, copy, at: () => k, answers: () => answers, furthest: () => furthest, complete: () => complete,
+    to: (where) => go(where, true), go, show, fail, announce, answered, copy, at: () => k, aim: () => (complete ? k : wish), answers: () => answers, furthest: () => furthest, complete: () => complete,
     limit: () => Math.min(complete ? last : 0, ctx.teacher ? last : lastOpen(scene, answers)),
     closed: () => complete && ctx.limit() < last,
     // How long a story is may be what its prediction asks: not said before the answer is in.
@@ -188,7 +188,7 @@ function makePlayer(section, firstStory, scene, hooks) {
 
   const { to } = ctx;
   listenKeys(ctx, hooks.on, {
-    ArrowLeft: () => controls.step(-1), ArrowRight: () => controls.step(1), PageUp: () => to(k - 10), PageDown: () => to(k + 10),
+    ArrowLeft: () => controls.step(-1), ArrowRight: () => controls.step(1), PageUp: () => to(ctx.aim() - 10), PageDown: () => to(ctx.aim() + 10),
     Home: () => to(0), End: () => to(last), n: () => more.kind(1), p: () => more.kind(-1), c: more.cause, t: stage.toggleTable, f: full,
   }, escape);
   hooks.on(document, "fullscreenchange", () => document.fullscreenElement || setFull(false));
