@@ -178,7 +178,7 @@ def tested(worlds: list[Transcript]) -> str:
 
 E3: Final = Construct(
     id="02.E3",
-    version=1,
+    version=2,
     shape=Bytes(),
     make=hidden,
     ask=ask,
